@@ -1,0 +1,45 @@
+"""Every error that Roadie raises on purpose.
+
+One tree, so that a caller catches :class:`RoadieError` and nothing of requests, git, botocore or kubernetes leaks out.
+Each message is one sentence that says what happened, to which thing, and what to do; no secret is ever in it.
+"""
+
+
+class RoadieError(Exception):
+    """What went wrong, to what, and what to do about it, in one sentence."""
+
+
+class UsageError(RoadieError):
+    """The command, parameter or configuration itself is wrong; nothing was tried."""
+
+
+class DataError(RoadieError):
+    """The tables cannot be read, or break a rule that training relies on."""
+
+
+class TrainingError(RoadieError):
+    """The hyperparameters or the training itself are unusable."""
+
+
+class EvaluationError(RoadieError):
+    """A model cannot be scored, or the gate's configuration is unusable."""
+
+
+class ModelCarError(RoadieError):
+    """The model cannot be made into a ModelCar image, or one cannot be read."""
+
+
+class RegistryError(ModelCarError):
+    """The registry refused, failed or did not answer."""
+
+
+class GitOpsError(RoadieError):
+    """The GitOps repository or one of its files cannot be read or changed."""
+
+
+class RolloutError(RoadieError):
+    """The cluster did not come to serve the version, or could not be asked."""
+
+
+class RunError(RoadieError):
+    """A pipeline run could not be started, or ended in failure."""

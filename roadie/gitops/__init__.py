@@ -1,0 +1,1 @@
+"""TODO: the tour of this room."""

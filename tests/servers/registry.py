@@ -1,0 +1,1 @@
+"""A real OCI registry (distribution) on loopback."""
