@@ -1,0 +1,109 @@
+"""From two raw tables to the examples table: count the chart entries first, then join the songs' features.
+
+Counting before the join is what keeps 1.1 million chart entries a matter of a tenth of a second.
+"""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from roadie.data.schema import (
+    CHART_COLUMNS,
+    EXAMPLE_COLUMNS,
+    FEATURES,
+    GROUP,
+    LABEL,
+    PROPERTIES,
+    RANKINGS,
+    SONG_COLUMNS,
+    WEIGHT,
+)
+from roadie.data.sources import SourceFile, fetch, redact
+from roadie.data.tables import count_rows, readable, scan, write_table
+from roadie.errors import DataError
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An examples table and where it came from.
+
+    `rows` counts chart entries (the sum of the weights), `examples` the table's own rows. `global_rows` are
+    entries of the global chart (no country), `unmatched_rows` those whose song has no properties: left out.
+    """
+
+    path: Path
+    sha256: str
+    rows: int
+    examples: int
+    songs: int
+    countries: int
+    source: str
+    files: tuple[SourceFile, ...]
+    global_rows: int
+    unmatched_rows: int
+
+
+def load_charts(source: str, destination: Path, *, seed: int = 0) -> Dataset:
+    """Read the two chart tables, join them and write the examples table to `destination`.
+
+    Args:
+        source: `sample`, or a folder, `http(s)://HOST/FOLDER` or `s3://BUCKET/PREFIX` that holds
+            song_rankings.parquet and song_properties.parquet (`./sample` for a folder of that name).
+        destination: the parquet file to write.
+        seed: of the sample; other sources ignore it.
+
+    Raises:
+        DataError: a table cannot be had or read, lacks a column, has one of a wrong type, or is empty.
+    """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".charts-", dir=destination.parent) as scratch:
+        fetched = fetch(source, Path(scratch), seed=seed)
+        entries = _count_entries(fetched.folder / RANKINGS)
+        songs = _read_songs(fetched.folder / PROPERTIES)
+    charted = entries.filter(pl.col(LABEL).is_not_null())
+    examples = _join(charted, songs)
+    return Dataset(
+        path=destination,
+        sha256=write_table(examples, destination),
+        rows=count_rows(examples),
+        examples=examples.height,
+        songs=examples[GROUP].n_unique(),
+        countries=examples[LABEL].n_unique(),
+        source=redact(source),
+        files=fetched.files,
+        global_rows=count_rows(entries) - count_rows(charted),
+        unmatched_rows=count_rows(charted.join(songs, on=GROUP, how="anti")),
+    )
+
+
+def _count_entries(path: Path) -> pl.DataFrame:
+    """Entries per (song, country) of the rankings, the global chart (a null country) still among them."""
+    table = scan(path, CHART_COLUMNS)
+    with readable(path):
+        entries = table.group_by(GROUP, LABEL).agg(pl.len().cast(pl.Int64).alias(WEIGHT)).collect()
+    if entries[LABEL].null_count() == entries.height:
+        raise DataError(
+            f"Column {LABEL} of {path.name} is null in all {count_rows(entries):,} rows, so that they "
+            "are all of the global chart; name a source with national charts"
+        )
+    return entries
+
+
+def _read_songs(path: Path) -> pl.DataFrame:
+    """The songs' features; equal rows fold, a song described in two ways stays twice, for the check."""
+    table = scan(path, SONG_COLUMNS)
+    with readable(path):
+        return table.unique().collect()
+
+
+def _join(charted: pl.DataFrame, songs: pl.DataFrame) -> pl.DataFrame:
+    examples = charted.join(songs, on=GROUP, how="inner").select(*EXAMPLE_COLUMNS)
+    if examples.is_empty():
+        raise DataError(
+            f"None of the {charted[GROUP].n_unique():,} songs of {RANKINGS} is in {PROPERTIES}, "
+            f"so no example is left; give both tables of the same charts, joined by {GROUP}"
+        )
+    # By the features too: nothing else orders the two rows per country of a song described in two ways.
+    return examples.sort(GROUP, LABEL, *FEATURES)

@@ -1,0 +1,91 @@
+"""Where the two tables come from: the built-in sample, a folder, a web address or an S3 prefix."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from roadie.data.schema import TABLES
+from roadie.data.tables import file_sha256
+from roadie.errors import DataError
+
+SAMPLE = "sample"
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One raw table as it was read: enough to find the very same bytes again.
+
+    `uri` never holds credentials. `version_id` is the object store's name for these bytes, if it has one.
+    """
+
+    name: str
+    uri: str
+    sha256: str
+    size: int
+    version_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """The raw tables on this machine: the folder they lie in and what they are."""
+
+    folder: Path
+    files: tuple[SourceFile, ...]
+
+
+def fetch(source: str, scratch: Path, *, seed: int) -> Fetched:
+    """Bring both tables to this machine: into `scratch`, or for a folder leave them where they are.
+
+    Raises:
+        DataError: the source is not understood, does not answer, refuses, or lacks a table.
+    """
+    if source == SAMPLE:
+        from roadie.data.sample import write_sample
+
+        write_sample(scratch, seed=seed)
+        return _described(scratch, {name: f"sample/{name}?seed={seed}" for name in TABLES})
+    scheme = urlsplit(source).scheme.lower() if "://" in source else ""
+    if scheme:
+        raise DataError(
+            f"The source {redact(source)} is of a kind that Roadie does not read; "
+            "give sample, a folder, http(s)://HOST/FOLDER or s3://BUCKET/PREFIX"
+        )
+    return _folder(source)
+
+
+def _folder(source: str) -> Fetched:
+    folder = Path(source).expanduser()
+    if not source or not folder.is_dir():
+        raise DataError(
+            f"There is no folder {source!r} to read charts from; "
+            "give sample, a folder, http(s)://HOST/FOLDER or s3://BUCKET/PREFIX"
+        )
+    for name in TABLES:
+        if not (folder / name).is_file():
+            raise DataError(f"The folder {source} has no {name}; it must hold {' and '.join(TABLES)}")
+    return _described(folder, {name: str(folder / name) for name in TABLES})
+
+
+def _described(folder: Path, uris: dict[str, str], versions: dict[str, str | None] | None = None) -> Fetched:
+    def describe(name: str) -> SourceFile:
+        path = folder / name
+        try:
+            return SourceFile(
+                name, uris[name], file_sha256(path), path.stat().st_size, (versions or {}).get(name)
+            )
+        except OSError as error:
+            raise DataError(
+                f"{uris[name]} cannot be read: {error.strerror}; check its permissions"
+            ) from error
+
+    return Fetched(folder, tuple(describe(name) for name in TABLES))
+
+
+def redact(source: str) -> str:
+    """The source without what may be secret: user and password, query (a signature) and fragment."""
+    if "://" not in source:
+        return source
+    scheme, _, rest = source.partition("://")
+    address = rest.split("?")[0].split("#")[0]
+    host, slash, path = address.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
