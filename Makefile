@@ -1,0 +1,60 @@
+# Everything that is done with this repository. `make` alone lists it.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+UV_COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest \
+	--python-version 3.11 --generate-hashes
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check compile docs bench lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.tools ## Make the environment with everything that development needs
+
+demo: $(VENV)/.roadie ## The whole story on this machine: train, gate, package, deploy
+	@$(BIN)/roadie demo
+
+test: $(VENV)/.tools ## Run all tests, with real servers (as root their Debian packages are installed)
+	@tests/servers/install
+	$(BIN)/pytest
+
+check: $(VENV)/.tools ## Lint, types, the rules between the rooms
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+compile: $(VENV)/.tools ## Compile components/ and pipelines/ to compiled/
+	$(BIN)/roadie compile
+
+docs: $(VENV)/.tools ## Generate docs/reference from the docstrings
+	$(BIN)/python docs/generate.py
+
+bench: $(VENV)/.tools ## Measure Roadie beside the tools that people use today
+	@for each in bench/[!_]*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
+
+lock: $(VENV)/.tools ## Resolve the dependencies anew and pin them with hashes
+	$(UV_COMPILE) --upgrade pyproject.toml -o requirements.lock
+	$(UV_COMPILE) --upgrade --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean: ## Remove the environment and what runs left behind
+	rm -rf $(VENV) .roadie .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# The environment of the product: what requirements.lock pins, and Roadie itself.
+$(VENV)/.roadie: requirements.lock pyproject.toml
+	@echo "installing Roadie into $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 1; }
+	@$(PIP_INSTALL) --require-hashes -r requirements.lock
+	@$(PIP_INSTALL) --no-deps --build-constraint requirements-dev.lock --editable .
+	@touch $@
+
+# On top of it, the tools of development.
+$(VENV)/.tools: $(VENV)/.roadie requirements-dev.lock
+	@echo "installing the development tools into $(VENV) (once)"
+	@$(PIP_INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,65 @@
+"""The step that tells the GitOps repository which version to deploy."""
+
+from typing import NamedTuple
+
+from components._step import step
+
+
+@step(rooms=["gitops"], packages=["GitPython", "PyYAML"], cache=False)
+def bump_version(
+    gitops_repo: str,
+    values_file: str,
+    values_key: str,
+    version: str,
+    digest: str,
+    model_name: str,
+    environment: str,
+    gitops_branch: str = "main",
+    run: str = "",
+    trigger: str = "",
+    provenance: dict[str, object] = {},  # noqa: B006 - KFP takes defaults from the signature, and {} is its way to say none
+    review: bool = False,
+) -> NamedTuple("Bumped", [("commit", str), ("changed", bool), ("review", str)]):  # type: ignore[valid-type]
+    """Commit the version to an environment's values file, or open a pull request for it.
+
+    Changes the bytes of one scalar and nothing else; the digest is set, too, where the file has a key for it. The same
+    version twice makes no commit.
+
+    Args:
+        gitops_repo: Address of the GitOps repository; credentials come from GIT_USERNAME and GIT_PASSWORD (or
+            GIT_TOKEN).
+        values_file: The environment's values file, relative to the repository; when empty, nothing is done.
+        values_key: The mapping in it that holds `version`, such as applications.jukebox.values.
+        version: The version to deploy.
+        digest: The image's digest that the version stands for.
+        model_name: The model's name, for the commit's message and trailers.
+        environment: The environment's name, for the commit's message.
+        gitops_branch: The branch that is deployed.
+        run: The pipeline run that made the version.
+        trigger: What started the run.
+        provenance: What made the version, by name, for the commit's trailers.
+        review: Open a pull request instead of pushing to the branch.
+
+    Returns:
+        commit: The commit that holds the version.
+        changed: Whether this step made it.
+        review: Address of the pull request, if one was asked for.
+    """
+    from roadie import gitops
+
+    result = gitops.bump_version(
+        gitops_repo,
+        values_file,
+        values_key,
+        version=version,
+        digest=digest,
+        model_name=model_name,
+        environment=environment,
+        branch=gitops_branch,
+        run=run,
+        trigger=trigger,
+        provenance={name: str(value) for name, value in provenance.items()},
+        review=review,
+    )
+    print(result.diff or f"{environment} holds {version} already: nothing changed")
+    return (result.commit, result.changed, result.review or "")

@@ -1,0 +1,22 @@
+"""The step that refuses a broken table before anything is trained on it."""
+
+from kfp.dsl import Dataset, Input, Markdown, Output
+
+from components._step import step
+
+
+@step(rooms=["data"], packages=["polars", "boto3", "stamina"])
+def check_data(dataset: Input[Dataset], report: Output[Markdown]) -> None:
+    """Check the dataset against the rules that training relies on, and fail when one is broken.
+
+    Args:
+        dataset: The table that load_charts wrote.
+        report: Every rule, and for a broken one the column, the number of rows and examples; written before failing.
+    """
+    from pathlib import Path
+
+    from roadie import data
+
+    checked = data.check(Path(dataset.path))
+    Path(report.path).write_text(checked.to_markdown(), encoding="utf-8")
+    checked.raise_on_failure()

@@ -1,0 +1,49 @@
+"""The step that fetches the model that is deployed now."""
+
+from kfp.dsl import Model, Output
+
+from components._step import step
+
+
+# What is deployed changes in git without any input of this step changing.
+@step(rooms=["trace", "gitops", "modelcar"], packages=["GitPython", "PyYAML"], cache=False)
+def find_champion(
+    gitops_repo: str,
+    values_file: str,
+    values_key: str,
+    image: str,
+    champion: Output[Model],
+    gitops_branch: str = "main",
+) -> str:
+    """Read which version the GitOps repository deploys and pull its model from the registry.
+
+    No key, an empty value, or a placeholder such as `latest` that the registry does not have mean that there is no
+    champion yet. Any other version that the registry does not have is a failure, as is a registry that does not
+    answer.
+
+    Args:
+        gitops_repo: Address of the GitOps repository; credentials come from GIT_USERNAME and GIT_PASSWORD (or GIT_TOKEN).
+        values_file: The values file that names the version, relative to the repository.
+        values_key: The mapping in it that holds `version`, such as applications.jukebox.values.
+        image: The repository of the model's images without a tag, such as registry.example.com/models/jukebox.
+        champion: The champion's model in folder 'model'; nothing but champion.json when there is none.
+        gitops_branch: The branch that is deployed.
+
+    Returns:
+        The champion's version; empty when there is none.
+    """
+    from pathlib import Path
+
+    from roadie import trace
+
+    found = trace.find_champion(
+        gitops_repo,
+        values_file,
+        values_key,
+        image=image,
+        branch=gitops_branch,
+        directory=Path(champion.path),
+    )
+    champion.metadata.update(version=found.version, digest=found.digest, commit=found.commit)
+    print(found.sentence)
+    return found.version

@@ -1,0 +1,40 @@
+"""The step that sets the holdout aside."""
+
+from kfp.dsl import Dataset, Input, Output
+
+from components._step import step
+
+
+@step(rooms=["data"], packages=["polars", "boto3", "stamina"])
+def split_data(
+    dataset: Input[Dataset],
+    train: Output[Dataset],
+    holdout: Output[Dataset],
+    holdout_share: float = 0.2,
+    seed: int = 0,
+) -> None:
+    """Split the dataset into a training part and a holdout, with no song on both sides.
+
+    A song keeps its side when more charts arrive, so a champion has not been trained on the holdout of its successors.
+
+    Args:
+        dataset: The table that load_charts wrote.
+        train: The rows to train on.
+        holdout: The rows that challenger and champion are scored on.
+        holdout_share: Share of the songs that goes into the holdout, between 0 and 1.
+        seed: Seed of the split; another seed gives another holdout.
+    """
+    from pathlib import Path
+
+    from roadie import data
+
+    parts = data.split(Path(dataset.path), Path(train.path), Path(holdout.path), share=holdout_share, seed=seed)
+    for artifact, part in ((train, parts.train), (holdout, parts.holdout)):
+        artifact.metadata.update(
+            sha256=part.sha256,
+            rows=part.rows,
+            songs=part.songs,
+            dataset_sha256=dataset.metadata.get("sha256", ""),
+            source=dataset.metadata.get("source", ""),
+        )
+    print(f"{parts.train.songs:,} songs to train on, {parts.holdout.songs:,} held out")

@@ -1,0 +1,1 @@
+"""How the steps are wired: one file a pipeline, each compiled to ``compiled/pipelines/``."""

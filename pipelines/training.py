@@ -1,0 +1,149 @@
+"""The training pipeline: from chart tables to two GitOps commits."""
+
+from kfp import dsl
+
+from components.bump_version import bump_version
+from components.check_data import check_data
+from components.evaluate import evaluate
+from components.find_champion import find_champion
+from components.load_charts import load_charts
+from components.push_modelcar import push_modelcar
+from components.report_run import report_run
+from components.split_data import split_data
+from components.train import train
+from components.wait_for_rollout import wait_for_rollout
+from pipelines._secrets import with_git, with_registry, with_s3
+
+# The least that is asked of a model when nothing else is said: surely better than the champion, and than guessing.
+GATE = {
+    "metric": "log_loss",
+    "mode": "superiority",
+    "margin": 0.0,
+    "confidence": 0.95,
+    "floors": {"gain": 0.02},
+}
+
+
+@dsl.pipeline(name="training", display_name="Train, prove, package, deploy")  # type: ignore[untyped-decorator]
+def training(
+    charts: str = "sample",
+    model_name: str = "jukebox",
+    image: str = "",
+    gitops_repo: str = "",
+    gitops_branch: str = "main",
+    test_file: str = "test/values.yaml",
+    stage_file: str = "stage/values.yaml",
+    values_key: str = "applications.jukebox.values",
+    champion_file: str = "stage/values.yaml",
+    version: str = "",
+    seed: int = 42,
+    holdout_share: float = 0.2,
+    hyperparameters: dict[str, object] = {},  # noqa: B006 - KFP takes defaults from the signature
+    gate: dict[str, object] = GATE,
+    source: str = "",
+    revision: str = "",
+    trigger: str = "manual",
+    stage_review: bool = False,
+    inference_service: str = "",
+    namespace: str = "",
+    rollout_minutes: float = 15.0,
+    registry_secret: str = "roadie-registry",
+    git_secret: str = "roadie-git",
+    s3_secret: str = "roadie-s3",
+) -> None:
+    """Train a model, prove it better than the deployed one, push it as a ModelCar, and bump its version in test and
+    stage.
+
+    A challenger that is not better is rejected: the run ends well, and nothing is pushed or committed.
+
+    Args:
+        charts: Where the chart tables are: `sample`, a folder, an https address, or s3://bucket/prefix.
+        model_name: The model's name.
+        image: The repository of the model's images without a tag, such as registry.example.com/models/jukebox.
+        gitops_repo: Address of the GitOps repository.
+        gitops_branch: The branch that is deployed.
+        test_file: The values file of the test environment.
+        stage_file: The values file of the stage environment; empty to stop after test.
+        values_key: The mapping in both files that holds `version`.
+        champion_file: The values file whose version is the champion.
+        version: The version to give; when empty, ten digits of the revision and twelve of the model's digest.
+        seed: Seed of sample data, split and training.
+        holdout_share: Share of the songs that the models are scored on.
+        hyperparameters: Hyperparameters by name; those left out have their defaults.
+        gate: What a challenger must reach; an empty configuration is refused.
+        source: Address of the repository that holds the training code, for the image's annotations.
+        revision: The commit of the training code, for the version and the image's annotations.
+        trigger: What started the run, for the commits' trailers.
+        stage_review: Open a pull request for stage instead of committing to the branch.
+        inference_service: The InferenceService to wait for after test; empty to wait for none.
+        namespace: The InferenceService's namespace.
+        rollout_minutes: How long to wait for the rollout, in minutes.
+        registry_secret: Secret of type kubernetes.io/dockerconfigjson for the registry; may be missing.
+        git_secret: Secret with username and password for the GitOps repository; may be missing.
+        s3_secret: Secret with the AWS variables for the charts; may be missing.
+    """
+    at_end = report_run(model_name=model_name, trigger=trigger)
+    with dsl.ExitHandler(at_end, name="road"):
+        # First, because wrong credentials should show before the training and not after it.
+        champion = find_champion(
+            gitops_repo=gitops_repo,
+            values_file=champion_file,
+            values_key=values_key,
+            image=image,
+            gitops_branch=gitops_branch,
+        )
+        with_git(champion, git_secret)
+        with_registry(champion, registry_secret)
+
+        charts_task = load_charts(charts=charts, seed=seed).after(champion)
+        with_s3(charts_task, s3_secret)
+        dataset = charts_task.outputs["dataset"]
+        checked = check_data(dataset=dataset)
+        parts = split_data(dataset=dataset, holdout_share=holdout_share, seed=seed).after(checked)
+        trained = train(examples=parts.outputs["train"], hyperparameters=hyperparameters, seed=seed)
+        decided = evaluate(
+            challenger=trained.outputs["model"],
+            champion=champion.outputs["champion"],
+            holdout=parts.outputs["holdout"],
+            gate=gate,
+            model_name=model_name,
+        )
+
+        with dsl.If(decided.outputs["Output"] == "promote", name="promoted"):
+            pushed = push_modelcar(
+                model=trained.outputs["model"],
+                metrics=decided.outputs["metrics"],
+                image=image,
+                version=version,
+                model_name=model_name,
+                source=source,
+                revision=revision,
+            )
+            with_registry(pushed, registry_secret)
+
+            bump = {
+                "gitops_repo": gitops_repo,
+                "gitops_branch": gitops_branch,
+                "values_key": values_key,
+                "version": pushed.outputs["version"],
+                "digest": pushed.outputs["digest"],
+                "provenance": pushed.outputs["provenance"],
+                "model_name": model_name,
+                "run": dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+                "trigger": trigger,
+            }
+            in_test = bump_version(values_file=test_file, environment="test", **bump)
+            in_test.set_display_name("bump-version-test")
+            with_git(in_test, git_secret)
+
+            rolled_out = wait_for_rollout(
+                inference_service=inference_service,
+                namespace=namespace,
+                version=pushed.outputs["version"],
+                digest=pushed.outputs["digest"],
+                timeout_minutes=rollout_minutes,
+            ).after(in_test)
+
+            in_stage = bump_version(values_file=stage_file, environment="stage", review=stage_review, **bump)
+            in_stage.after(rolled_out).set_display_name("bump-version-stage")
+            with_git(in_stage, git_secret)

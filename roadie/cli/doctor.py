@@ -1,0 +1,100 @@
+"""``roadie doctor``: what this machine lacks, and how to get it."""
+
+import importlib.metadata
+import importlib.util
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+import click
+
+GIT_NEEDED = (2, 30)
+FREE_NEEDED = 1_000_000_000  # bytes; a run keeps its artifacts, a demo some ten megabytes
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. Only the absence of what is `needed` makes the machine unfit."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str
+    needed: bool = True
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def doctor(as_json: bool) -> None:
+    """Say what this machine lacks to run pipelines and tests, and how to get it."""
+    findings = list(_findings())
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            mark = "ok  " if finding.ok else ("LACK" if finding.needed else "none")
+            click.echo(f"{mark}  {finding.name:<16} {finding.found}")
+            if not finding.ok:
+                click.echo(f"      {'':<16} {finding.remedy}")
+    lacking = [finding.name for finding in findings if finding.needed and not finding.ok]
+    if lacking:
+        from roadie.errors import RunError
+
+        raise RunError(f"this machine lacks {', '.join(lacking)}: the lines above say how to get them")
+
+
+def _findings() -> Iterator[Finding]:
+    version = platform.python_version()
+    yield Finding("python", sys.version_info[:2] in {(3, 11), (3, 12)}, version, "install Python 3.11 or 3.12")
+    yield _git()
+    yield _packages()
+    free = shutil.disk_usage(".").free
+    yield Finding("disk", free >= FREE_NEEDED, f"{free / 1e9:.1f} GB free here", "free at least 1 GB")
+    for name, use, package in SERVERS:
+        path = shutil.which(name)
+        yield Finding(name, bool(path), path or f"not here; {use}", f"apt-get install {package}", needed=False)
+
+
+# Needed by nobody but the tests and people who look at images.
+SERVERS = (
+    ("docker-registry", "the tests push to it", "docker-registry"),
+    ("skopeo", "the tests inspect images with it", "skopeo"),
+    ("umoci", "the tests unpack images with it", "umoci"),
+)
+
+
+def _git() -> Finding:
+    remedy = f"install git {GIT_NEEDED[0]}.{GIT_NEEDED[1]} or newer: apt-get install git"
+    if not shutil.which("git"):
+        return Finding("git", False, "not here", remedy)
+    said = subprocess.run(["git", "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    numbers = [int(part) for part in said.removeprefix("git version ").split(".")[:2] if part.isdigit()]
+    return Finding("git", tuple(numbers) >= GIT_NEEDED, said, remedy)
+
+
+def _packages() -> Finding:
+    """Whether what Roadie declares to need is installed, without importing any of it."""
+    missing = _unmet(importlib.metadata.requires("roadie") or [], _installed)
+    found = f"{len(missing)} missing: {', '.join(missing)}" if missing else "all that Roadie needs"
+    return Finding("packages", not missing, found, "run `make setup`")
+
+
+def _installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _unmet(requirements: list[str], installed: Callable[[str], bool]) -> list[str]:
+    from packaging.requirements import Requirement
+
+    parsed = [Requirement(text) for text in requirements]
+    return sorted(
+        each.name for each in parsed if not (each.marker and "extra" in str(each.marker)) and not installed(each.name)
+    )

@@ -1,0 +1,82 @@
+"""``roadie run``: a compiled pipeline on this machine."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from roadie.runs import Outcome, Pipeline
+
+STATE = Path(".roadie")
+
+
+@click.command()
+@click.argument("pipeline", default="training")
+@click.option("-p", "--param", "pairs", multiple=True, metavar="NAME=VALUE", help="A parameter; may be repeated.")
+@click.option("--help-parameters", is_flag=True, help="Show the pipeline's parameters and exit.")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=STATE,
+    show_default=True,
+    help="Folder for runs and for the registry and repository that stand in for those not named.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def run(pipeline: str, pairs: tuple[str, ...], help_parameters: bool, state: Path, as_json: bool) -> None:
+    """Run a compiled PIPELINE here, through kfp.local.
+
+    PIPELINE is a name in compiled/pipelines or the path of a compiled YAML. With no image and no GitOps repository
+    given, an OCI layout and a bare repository below --state stand in for them.
+    """
+    from roadie import runs
+    from roadie.cli.progress import tell
+
+    loaded = runs.load_pipeline(pipeline)
+    if help_parameters:
+        click.echo(_described(loaded))
+        return
+    arguments = runs.with_embedded_defaults(loaded, runs.parse_arguments(loaded, pairs), state)
+    outcome = runs.run_here(loaded, arguments, state, tell)
+    if as_json:
+        click.echo(json.dumps(outcome.to_dict(), indent=2))
+    else:
+        click.echo(summary(outcome))
+    raise_on_failure(outcome)
+
+
+def raise_on_failure(outcome: "Outcome") -> None:
+    """Fail with the failed step's own error.
+
+    Raises:
+        RunError: a step failed.
+    """
+    from roadie.errors import RunError
+
+    if outcome.failed:
+        step = outcome.failed
+        raise RunError(f"the step {step.name} failed: {step.error} (its log: {step.log})")
+
+
+def summary(outcome: "Outcome") -> str:
+    """The outcome in a few lines for people; empty when nothing was decided."""
+    lines = []
+    if outcome.decision:
+        lines.append(f"decision  {outcome.decision}: {outcome.sentence}")
+    if outcome.image:
+        lines += [f"version   {outcome.version}", f"image     {outcome.image}"]
+    lines += [f"commit    {commit}" for commit in outcome.commits]
+    if outcome.state == "succeeded" and outcome.decision and not outcome.commits:
+        lines.append("commit    none: nothing was changed")
+    if outcome.report:
+        lines.append(f"report    {outcome.report}")
+    return "\n".join(lines)
+
+
+def _described(pipeline: "Pipeline") -> str:
+    lines = []
+    for parameter in pipeline.parameters.values():
+        default = "required" if parameter.required else f"default {json.dumps(parameter.default)}"
+        lines += [f"{parameter.name} ({parameter.type.lower()}, {default})", f"    {parameter.description}"]
+    return "\n".join(lines)

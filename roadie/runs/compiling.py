@@ -1,0 +1,113 @@
+"""From ``components/`` and ``pipelines/`` to the YAML in ``compiled/``, and what stands between the two."""
+
+import ast
+import difflib
+import importlib
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from roadie.errors import UsageError
+
+PIPELINE_LIMIT = 300_000
+
+_DEFAULT_OF_DICT = re.compile(r"^(#    \w+: dict \[Default: )(\{.*\})(\])$", re.MULTILINE)
+
+
+def compile_all(root: Path, settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Compile every step and pipeline of the checkout at `root`.
+
+    Args:
+        root: The checkout; it holds components/ and pipelines/.
+        settings: Variables of components/_step.py that differ from the defaults, such as ROADIE_IMAGE.
+
+    Returns:
+        The YAML by its path below compiled/.
+
+    Raises:
+        UsageError: `root` is no checkout, or a step or pipeline is larger than a cluster takes.
+    """
+    if not (root / "components").is_dir() or not (root / "pipelines").is_dir():
+        raise UsageError(f"{root} has no components/ and pipelines/: run `roadie compile` in a checkout of Roadie")
+    # The steps are made when their files are imported, by these variables alone.
+    for name in [name for name in os.environ if name in {"ROADIE_IMAGE", "ROADIE_BASE_IMAGE", "ROADIE_PIP_INDEX_URL"}]:
+        del os.environ[name]
+    os.environ.update(settings or {})
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+
+    texts = {f"components/{name}.yaml": _compile(step.component) for name, step in _exports(root, "components")}
+    for name, pipeline in _exports(root, "pipelines"):
+        text = _compile(pipeline)
+        if len(text) > PIPELINE_LIMIT:
+            raise UsageError(
+                f"the pipeline {name} takes {len(text):,} bytes, more than the {PIPELINE_LIMIT:,} that a cluster "
+                "is sure to take: embed fewer rooms, or compile with --image"
+            )
+        texts[f"pipelines/{name}.yaml"] = text
+    return texts
+
+
+def _exports(root: Path, package: str) -> Iterator[tuple[str, Any]]:
+    """What each public file of a package defines under the file's own name."""
+    for path in sorted((root / package).glob("[!_]*.py")):
+        module = importlib.import_module(f"{package}.{path.stem}")
+        if not hasattr(module, path.stem):
+            raise UsageError(f"{path} must define {path.stem}, the step or pipeline that it is named after")
+        yield path.stem, getattr(module, path.stem)
+
+
+def _compile(component: Any) -> str:
+    from kfp import compiler
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "compiled.yaml"
+        compiler.Compiler().compile(component, str(path))
+        text = path.read_text(encoding="utf-8")
+    # KFP prints dicts in the order of a hash map; sorted, they are the same with every protobuf.
+    return _DEFAULT_OF_DICT.sub(lambda found: found[1] + _sorted_repr(ast.literal_eval(found[2])) + found[3], text)
+
+
+def _sorted_repr(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key!r}: {_sorted_repr(value[key])}" for key in sorted(value)) + "}"
+    return repr(value)
+
+
+def differences(texts: Mapping[str, str], folder: Path) -> str:
+    """What separates `folder` from `texts`, as a unified diff; empty when nothing does.
+
+    A file in `folder` that is not compiled any more counts as a difference.
+    """
+    there = {path.relative_to(folder).as_posix(): path for path in _yaml_files(folder)}
+    diffs: list[str] = []
+    for name in sorted(texts.keys() | there.keys()):
+        old = there[name].read_text(encoding="utf-8") if name in there else ""
+        diffs += difflib.unified_diff(
+            old.splitlines(keepends=True),
+            texts.get(name, "").splitlines(keepends=True),
+            f"committed/{name}",
+            f"compiled/{name}",
+        )
+    return "".join(diffs)
+
+
+def write(texts: Mapping[str, str], folder: Path) -> None:
+    """Make `folder` hold just `texts`; each file is replaced whole or not at all."""
+    for path in _yaml_files(folder):
+        if path.relative_to(folder).as_posix() not in texts:
+            path.unlink()
+    for name, text in texts.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.write_text(text, encoding="utf-8", newline="\n")
+        partial.replace(path)
+
+
+def _yaml_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("components/*.yaml")) + sorted(folder.glob("pipelines/*.yaml"))

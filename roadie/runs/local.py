@@ -1,0 +1,161 @@
+"""Run a compiled pipeline on this machine."""
+
+import datetime
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from roadie.errors import RunError
+from roadie.runs.outcome import Outcome, StepRun, with_skipped
+from roadie.runs.pipeline import Pipeline
+
+Listener = Callable[[StepRun], None]
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_RAISED = re.compile(r"^(?P<kind>[A-Za-z_][\w.]*): (?P<message>.*)$")
+
+
+def run_here(
+    pipeline: Pipeline, arguments: Mapping[str, Any], state: Path, listener: Listener = lambda _step: None
+) -> Outcome:
+    """Run `pipeline` with `arguments` through kfp.local and return what it came to, failed or not.
+
+    Args:
+        pipeline: The compiled pipeline.
+        arguments: Its arguments by name; those left out have the pipeline's defaults.
+        state: The folder below which the run's artifacts and logs are kept, one folder a run.
+        listener: Called with each step as it starts (state ``running``) and ends.
+
+    Raises:
+        RunError: the run could not even be started.
+    """
+    folder = _new_folder(state / "runs", pipeline.name)
+    steps: dict[str, StepRun] = {}
+    for event in _events(pipeline, arguments, folder):
+        key = event["component"]
+        name = pipeline.steps.get(key, key)
+        if event["event"] == "start":
+            step = StepRun(name, key.removeprefix("comp-"), "running", log=event["log"])
+        else:
+            step = _ended(steps[key], event)
+        steps[key] = step
+        listener(step)
+    ended = all(step.state == "succeeded" for step in steps.values())
+    code = int((folder / "exit-code").read_text())
+    if code != 0 and ended:
+        tail = (folder / "worker.log").read_text(errors="replace").strip().splitlines()
+        raise RunError(
+            f"the pipeline {pipeline.name} could not be run: {tail[-1] if tail else f'exit code {code}'}; "
+            f"the whole output is in {folder / 'worker.log'}"
+        )
+    return Outcome("succeeded" if ended else "failed", with_skipped(steps.values(), pipeline.steps), folder)
+
+
+def _new_folder(runs: Path, name: str) -> Path:
+    """A folder of its own for the run; its name sorts by time."""
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
+    for attempt in range(1000):
+        folder = runs / (f"{name}-{stamp}" + (f"-{attempt}" if attempt else ""))
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise RunError(
+                f"cannot make the run's folder {folder}: {error.strerror}; choose another with --state"
+            ) from error
+        (folder / "logs").mkdir()
+        return folder.resolve()
+    raise RunError(f"there are 1,000 runs of {name} in this second in {runs}: remove some")
+
+
+def _events(pipeline: Pipeline, arguments: Mapping[str, Any], folder: Path) -> Iterator[dict[str, Any]]:
+    """What the worker tells, as it tells it; its exit code is left in the folder."""
+    job = {
+        "pipeline": str(pipeline.path.resolve()),
+        "arguments": dict(arguments),
+        "root": str(folder / "artifacts"),
+        "logs": str(folder / "logs"),
+    }
+    reading, writing = os.pipe()
+    with (folder / "worker.log").open("wb") as log:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "roadie.runs.worker", str(writing)],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            pass_fds=[writing],
+            env=_environment(os.environ),
+            # A group of its own, so that an interrupt here ends the steps, too, and ends them once.
+            start_new_session=True,
+        )
+    os.close(writing)
+    try:
+        with worker.stdin as stdin:  # type: ignore[union-attr]
+            stdin.write(json.dumps(job).encode())
+        with os.fdopen(reading, encoding="utf-8") as events:
+            for line in events:
+                yield json.loads(line)
+        (folder / "exit-code").write_text(str(worker.wait()))
+    finally:
+        _stop(worker)
+
+
+def _environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The worker's environment: pip must find what is installed here and nothing else, at once."""
+    binaries = str(Path(sys.executable).parent)
+    return {
+        **environment,
+        "PATH": os.pathsep.join([binaries, environment.get("PATH", os.defpath)]),
+        "PIP_NO_INDEX": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _stop(worker: subprocess.Popen[bytes]) -> None:
+    if worker.poll() is not None:
+        return
+    os.killpg(worker.pid, signal.SIGTERM)
+    try:
+        worker.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait()
+
+
+def _ended(step: StepRun, event: Mapping[str, Any]) -> StepRun:
+    error = ""
+    if event["state"] == "failed":
+        error = error_in(Path(step.log).read_text(encoding="utf-8", errors="replace"))
+    return StepRun(step.name, step.component, event["state"], event["seconds"], event["outputs"], error, step.log)
+
+
+def error_in(log: str) -> str:
+    """The step's own error in what KFP printed around it.
+
+    The last exception of the last traceback; for Roadie's own errors only the sentence. Without a traceback (a killed
+    process, pip) the last line that says something.
+    """
+    lines = [_ANSI.sub("", line).strip() for line in log.splitlines()]
+    said = [line for line in lines if line and not _is_of_kfp(line)]
+    raised = [found for line in said if (found := _RAISED.match(line)) and _is_exception(found["kind"])]
+    if raised:
+        last = raised[-1]
+        return last["message"] if last["kind"].startswith("roadie.") else last[0]
+    return said[-1] if said else "it ended without a word"
+
+
+def _is_exception(kind: str) -> bool:
+    name = kind.rpartition(".")[2]
+    return kind.startswith("roadie.errors.") or name.endswith(("Error", "Exception", "Interrupt", "Exit"))
+
+
+def _is_of_kfp(line: str) -> bool:
+    return set(line) == {"-"} or bool(re.match(r"\d\d:\d\d:\d\d\.\d{3} - (INFO|ERROR|WARNING) - ", line))

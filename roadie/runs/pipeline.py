@@ -1,0 +1,166 @@
+"""A compiled pipeline as data: which steps it has and which parameters it takes."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from roadie.errors import UsageError
+
+SHIPPED = Path(__file__).resolve().parent.parent / "_shipped"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One input of a pipeline, as its compiled YAML declares it."""
+
+    name: str
+    type: str
+    description: str
+    default: Any
+    required: bool
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A compiled pipeline: where it lies, and what its first YAML document says."""
+
+    path: Path
+    spec: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The pipeline's name."""
+        return str(self.spec["pipelineInfo"]["name"])
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """The pipeline's parameters by name."""
+        declared = self.spec["root"].get("inputDefinitions", {}).get("parameters", {})
+        return {
+            name: Parameter(
+                name=name,
+                type=body["parameterType"],
+                description=body.get("description", ""),
+                default=body.get("defaultValue"),
+                required=not body.get("isOptional", False) and "defaultValue" not in body,
+            )
+            for name, body in declared.items()
+        }
+
+    @property
+    def steps(self) -> dict[str, str]:
+        """The display name of each step by its component's key, in the order of the YAML."""
+        return dict(self._steps_in(self.spec["root"]["dag"]))
+
+    def _steps_in(self, dag: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        for task in dag["tasks"].values():
+            key = task["componentRef"]["name"]
+            component = self.spec["components"][key]
+            if "dag" in component:
+                yield from self._steps_in(component["dag"])
+            else:
+                yield key, task["taskInfo"]["name"]
+
+
+def load_pipeline(name_or_path: str, folder: Path | None = None) -> Pipeline:
+    """Read a compiled pipeline by its path, or by its name from ``compiled/pipelines`` of the checkout one stands in.
+
+    Outside a checkout, the pipelines that Roadie was packaged with are used.
+
+    Raises:
+        UsageError: there is no such pipeline, or the file is none.
+    """
+    path = _find(name_or_path, folder or Path.cwd())
+    try:
+        spec = next(iter(yaml.load_all(path.read_text(encoding="utf-8"), Loader=_loader())))
+        if not isinstance(spec, dict) or not {"pipelineInfo", "root", "components"} <= spec.keys():
+            raise UsageError(f"{path} is no compiled pipeline: make one with `roadie compile` or `kfp dsl compile`")
+    except (yaml.YAMLError, UnicodeDecodeError, StopIteration) as error:
+        raise UsageError(f"{path} is not readable as YAML: compile it again with `roadie compile`") from error
+    return Pipeline(path, spec)
+
+
+def _loader() -> Any:
+    """libyaml's loader where there is one: a pipeline carries some hundred kilobytes."""
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _find(name_or_path: str, folder: Path) -> Path:
+    if name_or_path.endswith((".yaml", ".yml")) or os.sep in name_or_path:
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise UsageError(f"there is no pipeline at {path}: give the path of a compiled YAML")
+        return path
+    roots = [folder, *folder.parents]
+    places = [root / "compiled" / "pipelines" for root in roots if (root / "compiled" / "pipelines").is_dir()][:1]
+    for place in [*places, SHIPPED / "compiled" / "pipelines"]:
+        if (place / f"{name_or_path}.yaml").is_file():
+            return place / f"{name_or_path}.yaml"
+    known = sorted(path.stem for place in places for path in place.glob("*.yaml"))
+    raise UsageError(
+        f"there is no pipeline named {name_or_path!r}: "
+        + (f"compiled/pipelines has {', '.join(known)}" if known else "give the path of a compiled YAML")
+    )
+
+
+def parse_arguments(pipeline: Pipeline, pairs: Sequence[str]) -> dict[str, Any]:
+    """Turn ``name=value`` pairs into the pipeline's arguments, each of its declared type.
+
+    Raises:
+        UsageError: a pair has no '=', names no parameter of the pipeline, or its value is not of the parameter's type.
+    """
+    arguments: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise UsageError(f"-p {pair} is not of the form name=value")
+        parameter = pipeline.parameters.get(name)
+        if parameter is None:
+            raise UsageError(
+                f"the pipeline {pipeline.name} has no parameter {name!r}; "
+                f"it has {', '.join(sorted(pipeline.parameters))}"
+            )
+        arguments[name] = _parse(parameter, text)
+    missing = [name for name, each in pipeline.parameters.items() if each.required and name not in arguments]
+    if missing:
+        raise UsageError(f"the pipeline {pipeline.name} needs {', '.join(missing)}: give each with -p name=value")
+    return arguments
+
+
+_JSON_TYPES: dict[str, tuple[type, str]] = {"STRUCT": (dict, "a JSON object"), "LIST": (list, "a JSON array")}
+
+
+def _parse(parameter: Parameter, text: str) -> Any:
+    def wrong(what: str) -> UsageError:
+        return UsageError(f"the parameter {parameter.name} takes {what}, not {text!r}")
+
+    match parameter.type:
+        case "NUMBER_INTEGER":
+            try:
+                return int(text)
+            except ValueError:
+                raise wrong("a whole number") from None
+        case "NUMBER_DOUBLE":
+            try:
+                return float(text)
+            except ValueError:
+                raise wrong("a number") from None
+        case "BOOLEAN":
+            if text.lower() not in {"true", "false"}:
+                raise wrong("true or false")
+            return text.lower() == "true"
+        case "STRUCT" | "LIST" as kind:
+            type_, what = _JSON_TYPES[kind]
+            try:
+                value = json.loads(text)
+            except ValueError:
+                raise wrong(what) from None
+            if not isinstance(value, type_):
+                raise wrong(what)
+            return value
+    return text

@@ -1,0 +1,57 @@
+"""The model that an environment deploys now."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from roadie.errors import ModelCarError
+
+# What a values file says before anything was ever deployed.
+PLACEHOLDERS = frozenset({"", "latest"})
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The deployed version and its image; `version` is empty when there is none. `commit` is the tip that was read."""
+
+    version: str
+    digest: str
+    commit: str
+    sentence: str
+
+
+def find_champion(repository: str, file: str, key: str, *, image: str, branch: str, directory: Path) -> Champion:
+    """Read the version that `file` deploys and pull its model into ``directory/model``.
+
+    ``directory/champion.json`` says what was found, also when that is nothing.
+
+    Args:
+        repository: Address or path of the GitOps repository.
+        file: The values file, relative to the repository.
+        key: The mapping in it that holds ``version`` and perhaps ``digest``.
+        image: The repository of the model's images, without a tag.
+        branch: The branch that is deployed.
+        directory: Where to write; it is made.
+
+    Raises:
+        GitOpsError: the repository or the file cannot be read.
+        ModelCarError: the registry does not have the version, or does not answer.
+    """
+    from roadie import gitops, modelcar
+
+    deployed = gitops.read_value(repository, file, f"{key}.version", branch=branch)
+    version = deployed.value or ""
+    digest = modelcar.resolve(f"{image}:{version}") if version else None
+    if digest is None and version not in PLACEHOLDERS:
+        raise ModelCarError(
+            f"{file} deploys version {version}, which {image} does not have: push that version again, "
+            f"or set {key}.version to one that is there"
+        )
+    directory.mkdir(parents=True, exist_ok=True)
+    if digest is None:
+        found = Champion("", "", deployed.commit, f"{file} deploys no version yet: there is no champion")
+    else:
+        modelcar.pull(f"{image}@{digest}", directory / "model")
+        found = Champion(version, digest, deployed.commit, f"the champion is {version} ({digest})")
+    (directory / "champion.json").write_text(json.dumps(asdict(found), indent=2) + "\n", encoding="utf-8")
+    return found

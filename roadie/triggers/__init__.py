@@ -1,1 +1,0 @@
-"""TODO: the tour of this room."""

@@ -1,0 +1,170 @@
+"""The compiled YAML, looked at as a cluster would."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components._step import PIPELINE_LIMIT, STEP_LIMIT
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPILED = ROOT / "compiled"
+COMPONENTS = sorted((COMPILED / "components").glob("*.yaml"))
+EFFECTS = {
+    "load-charts",
+    "find-champion",
+    "push-modelcar",
+    "bump-version",
+    "bump-version-2",
+    "wait-for-rollout",
+    "report-run",
+}
+
+
+def compiled(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    documents = list(yaml.safe_load_all(path.read_text()))
+    return documents[0], documents[1] if len(documents) > 1 else {}
+
+
+def containers(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    executors = spec["deploymentSpec"]["executors"]
+    return {name.removeprefix("exec-"): body["container"] for name, body in executors.items()}
+
+
+def tasks(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    dags = [spec["root"]["dag"], *(body["dag"] for body in spec["components"].values() if "dag" in body)]
+    return {name: task for dag in dags for name, task in dag["tasks"].items()}
+
+
+@pytest.fixture(scope="module")
+def training() -> dict[str, Any]:
+    return compiled(COMPILED / "pipelines" / "training.yaml")[0]
+
+
+def run_compile(*options: str, python: str = sys.executable, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [python, "-m", "roadie", "compile", *options], cwd=root, capture_output=True, text=True, check=False
+    )
+
+
+def test_every_step_has_its_own_yaml() -> None:
+    sources = {path.stem for path in (ROOT / "components").glob("[!_]*.py")}
+    assert {path.stem for path in COMPONENTS} == sources
+
+
+def test_the_committed_yaml_is_what_the_sources_compile_to() -> None:
+    done = run_compile("--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_drift_is_shown_as_a_diff_with_the_command_that_mends_it(tmp_path: Path) -> None:
+    folder = shutil.copytree(COMPILED, tmp_path / "compiled")
+    path = folder / "components" / "check_data.yaml"
+    path.write_text(path.read_text().replace("image: python:3.11", "image: python:3.10"))
+    (folder / "components" / "gone.yaml").write_text("old: true\n")
+    done = run_compile("--check", "--output", str(folder))
+    assert done.returncode == 1
+    assert re.search(r"^-.*image: python:3.10$", done.stdout, re.MULTILINE)
+    assert re.search(r"^\+.*image: python:3.11$", done.stdout, re.MULTILINE)
+    assert "-old: true" in done.stdout
+    assert "make compile" in done.stderr
+
+
+def test_a_second_compile_gives_the_same_bytes(tmp_path: Path) -> None:
+    assert run_compile("--output", str(tmp_path)).returncode == 0
+    for path in COMPILED.rglob("*.yaml"):
+        assert (tmp_path / path.relative_to(COMPILED)).read_bytes() == path.read_bytes()
+
+
+def test_the_image_variant_embeds_nothing_and_calls_no_pip(tmp_path: Path) -> None:
+    assert run_compile("--image", "registry.example.com/roadie:1", "--output", str(tmp_path)).returncode == 0
+    spec, _ = compiled(tmp_path / "pipelines" / "training.yaml")
+    for name, container in containers(spec).items():
+        assert container["image"] == "registry.example.com/roadie:1", name
+        text = " ".join(container["command"])
+        assert "pip install" not in text, name
+        assert "ARCHIVE_B64" not in text, name
+
+
+def test_mirrors_of_image_and_index_reach_every_step(tmp_path: Path) -> None:
+    options = (
+        "--base-image",
+        "mirror.example.com/python:3.11",
+        "--pip-index-url",
+        "https://mirror.example.com/simple",
+    )
+    assert run_compile(*options, "--output", str(tmp_path)).returncode == 0
+    for name, container in containers(compiled(tmp_path / "pipelines" / "training.yaml")[0]).items():
+        assert container["image"] == "mirror.example.com/python:3.11", name
+        assert "--index-url https://mirror.example.com/simple" in " ".join(container["command"]), name
+        assert "--trusted-host" not in " ".join(container["command"]), name
+
+
+def test_no_step_and_no_pipeline_is_larger_than_a_cluster_takes(training: dict[str, Any]) -> None:
+    sizes = {name: len(container["command"][-1]) for name, container in containers(training).items()}
+    assert max(sizes.values()) <= STEP_LIMIT, sizes
+    assert (COMPILED / "pipelines" / "training.yaml").stat().st_size <= PIPELINE_LIMIT
+
+
+def test_steps_with_effects_are_never_served_from_the_cache(training: dict[str, Any]) -> None:
+    cached = {
+        name
+        for name, task in tasks(training).items()
+        if "dag" not in training["components"][task["componentRef"]["name"]]
+        and task.get("cachingOptions", {}).get("enableCache")
+    }
+    assert cached == {"check-data", "split-data", "train", "evaluate"}
+    assert EFFECTS & cached == set()
+
+
+def test_every_package_that_a_step_installs_is_pinned(training: dict[str, Any]) -> None:
+    for name, container in containers(training).items():
+        installs = [line for part in container["command"] for line in part.splitlines() if "pip install" in line]
+        assert installs, name
+        for requirement in re.findall(r"'([^']+)'", " ".join(installs)):
+            assert "==" in requirement or requirement in {"--no-deps"} or requirement.startswith("typing-extensions"), (
+                name
+            )
+
+
+def test_every_parameter_carries_its_description_into_kfp_s_form(training: dict[str, Any]) -> None:
+    parameters = training["root"]["inputDefinitions"]["parameters"]
+    assert [name for name, body in parameters.items() if not body.get("description")] == []
+    for path in COMPONENTS:
+        spec, _ = compiled(path)
+        declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+        assert [name for name, body in declared.items() if not body.get("description")] == [], path.name
+
+
+def test_secrets_are_named_by_parameters_and_may_be_missing() -> None:
+    _, platform = compiled(COMPILED / "pipelines" / "training.yaml")
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    named: dict[str, set[str]] = {}
+    for name, body in executors.items():
+        for secret in [*body.get("secretAsEnv", []), *body.get("secretAsVolume", [])]:
+            assert secret["optional"] is True, name
+            parameter = secret["secretNameParameter"]["componentInputParameter"]
+            named.setdefault(name.removeprefix("exec-"), set()).add(parameter.rpartition("--")[2])
+    assert named == {
+        "load-charts": {"s3_secret"},
+        "find-champion": {"git_secret", "registry_secret"},
+        "push-modelcar": {"registry_secret"},
+        "bump-version": {"git_secret"},
+        "bump-version-2": {"git_secret"},
+    }
+
+
+def test_another_python_compiles_the_same_bytes(tmp_path: Path) -> None:
+    """Needs an environment of the other Python; ROADIE_OTHER_PYTHON names its interpreter."""
+    other = os.environ.get("ROADIE_OTHER_PYTHON")
+    if not other:
+        pytest.skip("ROADIE_OTHER_PYTHON names no interpreter of another Python with requirements.lock installed")
+    assert run_compile("--output", str(tmp_path), python=other).returncode == 0
+    for path in COMPILED.rglob("*.yaml"):
+        assert (tmp_path / path.relative_to(COMPILED)).read_bytes() == path.read_bytes()

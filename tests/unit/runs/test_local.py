@@ -1,0 +1,148 @@
+"""Running pipelines here: small ones, compiled by kfp and run by kfp.local."""
+
+from pathlib import Path
+
+import pytest
+from kfp import compiler, dsl
+
+from roadie.errors import RunError
+from roadie.runs import Pipeline, StepRun, load_pipeline, run_here
+from roadie.runs.local import error_in
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def greet(name: str) -> str:
+    print(f"greeting {name}")
+    return f"hello {name}"
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def refuse(text: str) -> str:
+    from roadie.errors import DataError
+
+    raise DataError(f"{text}: this cannot be read; send another")
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def vanish(text: str) -> str:
+    import os
+    import signal
+
+    print("about to go", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+    return text
+
+
+def compiled(pipeline: object, folder: Path) -> Pipeline:
+    path = folder / "pipeline.yaml"
+    compiler.Compiler().compile(pipeline, str(path))  # type: ignore[arg-type]
+    return load_pipeline(str(path))
+
+
+@pytest.fixture
+def greeting(tmp_path: Path) -> Pipeline:
+    @dsl.pipeline(name="greeting")
+    def pipeline(name: str = "you", polite: bool = True) -> None:
+        first = greet(name=name)
+        with dsl.If(first.output == "hello nobody"):
+            greet(name="again").set_display_name("greet-again")
+
+    return compiled(pipeline, tmp_path)
+
+
+@pytest.fixture
+def refusing(tmp_path: Path) -> Pipeline:
+    @dsl.pipeline(name="refusing")
+    def pipeline() -> None:
+        greet(name=refuse(text=greet(name="a").output).output).set_display_name("never")
+
+    return compiled(pipeline, tmp_path)
+
+
+def test_each_step_is_told_as_it_starts_and_as_it_ends(greeting: Pipeline, tmp_path: Path) -> None:
+    told: list[StepRun] = []
+    outcome = run_here(greeting, {"name": "world"}, tmp_path, told.append)
+    assert outcome.state == "succeeded"
+    assert [(step.name, step.state) for step in told] == [("greet", "running"), ("greet", "succeeded")]
+    assert told[1].outputs == {"Output": "hello world"}
+    assert told[1].seconds > 0
+
+
+def test_a_step_that_a_condition_left_out_counts_as_skipped(greeting: Pipeline, tmp_path: Path) -> None:
+    outcome = run_here(greeting, {"name": "world"}, tmp_path)
+    assert [(step.name, step.state) for step in outcome.steps] == [
+        ("greet", "succeeded"),
+        ("greet-again", "skipped"),
+    ]
+
+
+def test_each_step_has_a_log_of_its_own(greeting: Pipeline, tmp_path: Path) -> None:
+    outcome = run_here(greeting, {"name": "world"}, tmp_path)
+    assert "greeting world" in Path(outcome.steps[0].log).read_text()
+
+
+def test_a_failing_step_is_named_with_its_own_sentence(refusing: Pipeline, tmp_path: Path) -> None:
+    outcome = run_here(refusing, {}, tmp_path)
+    assert outcome.state == "failed"
+    assert outcome.failed is not None
+    assert outcome.failed.name == "refuse"
+    assert outcome.failed.error == "hello a: this cannot be read; send another"
+    assert [step.state for step in outcome.steps] == ["succeeded", "failed", "skipped"]
+
+
+def test_a_killed_step_is_told_as_killed(tmp_path: Path) -> None:
+    @dsl.pipeline(name="vanishing")
+    def pipeline() -> None:
+        vanish(text="x")
+
+    outcome = run_here(compiled(pipeline, tmp_path), {}, tmp_path)
+    assert outcome.failed is not None
+    assert outcome.failed.error == "Killed"
+
+
+def test_two_runs_in_one_second_have_folders_of_their_own(greeting: Pipeline, tmp_path: Path) -> None:
+    folders = {run_here(greeting, {}, tmp_path).folder for _ in range(2)}
+    assert len(folders) == 2
+
+
+def test_a_run_that_cannot_start_says_why(greeting: Pipeline, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="the pipeline greeting could not be run: .*worker.log"):
+        run_here(greeting, {"unknown": 1}, tmp_path)
+
+
+def test_a_state_folder_that_cannot_be_made_is_named(greeting: Pipeline, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot make the run's folder .*choose another with --state"):
+        run_here(greeting, {}, tmp_path / "file")
+
+
+KFP_LOG = """\
+10:00:00.000 - INFO - Executing task \x1b[96m'train'\x1b[0m
+10:00:00.001 - INFO - Streamed logs:
+
+    Traceback (most recent call last):
+      File "x.py", line 1, in <module>
+    {first}
+
+    The above exception was the direct cause of the following exception:
+
+    Traceback (most recent call last):
+      File "y.py", line 2, in <module>
+    {last}
+10:00:01.000 - ERROR - Task \x1b[96m'train'\x1b[0m finished with status \x1b[91mFAILURE\x1b[0m
+--------------------
+"""
+
+
+def test_of_chained_errors_the_last_one_is_the_step_s_own() -> None:
+    log = KFP_LOG.format(first="KeyError: 'a'", last="roadie.errors.TrainingError: no epochs; set epochs")
+    assert error_in(log) == "no epochs; set epochs"
+
+
+def test_an_error_that_is_not_roadie_s_keeps_its_kind() -> None:
+    log = KFP_LOG.format(first="KeyError: 'a'", last="numpy.linalg.LinAlgError: singular")
+    assert error_in(log) == "numpy.linalg.LinAlgError: singular"
+
+
+def test_a_log_without_any_word_is_told_as_such() -> None:
+    assert error_in("10:00:00.000 - INFO - Executing task 'x'\n\n----\n") == "it ended without a word"
