@@ -39,12 +39,8 @@ CHART_LENGTH = 50  # entries of one chart on one day
 FIRST_DAY = datetime(2023, 12, 4)  # noqa: DTZ001  (a date without a zone, as in the real tables)
 DAYS = 6
 BASE62 = np.array(list("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"))
-ADJECTIVES = (
-    "Amber Blue Borrowed Broken Coastal Distant Electric Golden Hollow Midnight Paper Quiet Salt Velvet"
-)
-NOUNS = (
-    "Arcade Avenue Harbour Hearts Lanterns Letters Mirrors Motel Rivers Signal Summer Thunder Tide Windows"
-)
+ADJECTIVES = "Amber Blue Borrowed Broken Coastal Distant Electric Golden Hollow Midnight Paper Quiet Salt Velvet"
+NOUNS = "Arcade Avenue Harbour Hearts Lanterns Letters Mirrors Motel Rivers Signal Summer Thunder Tide Windows"
 BANDS = "Atlas Cinder Delta Ember Fable Juniper Kestrel Lumen Marlow Nova Orchid Pilot Raven Sable Tundra"
 
 
@@ -124,9 +120,7 @@ def _properties(ids: npt.NDArray[np.str_], styles: Floats, rng: np.random.Genera
     noise = rng.standard_normal((6, size))
 
     def names(first: str, second: str) -> list[str]:
-        return list(
-            map(" ".join, zip(rng.choice(first.split(), size), rng.choice(second.split(), size), strict=True))
-        )
+        return list(map(" ".join, zip(rng.choice(first.split(), size), rng.choice(second.split(), size), strict=True)))
 
     def bounded(values: Floats, low: float, high: float, digits: int = 3) -> Floats:
         return values.clip(low, high).round(digits)
@@ -137,9 +131,7 @@ def _properties(ids: npt.NDArray[np.str_], styles: Floats, rng: np.random.Genera
             "name": names(ADJECTIVES, NOUNS),
             "artists": names(BANDS, NOUNS),
             "is_explicit": speech + 0.8 * noise[0] - 0.75 > 0,
-            "duration_ms": (191_000 * np.exp(0.2 * noise[1] - 0.12 * tempo))
-            .clip(40_000, 640_000)
-            .astype(np.int64),
+            "duration_ms": (191_000 * np.exp(0.2 * noise[1] - 0.12 * tempo)).clip(40_000, 640_000).astype(np.int64),
             "danceability": bounded(0.67 + 0.14 * dance, 0.05, 0.98),
             "energy": bounded(0.63 + 0.17 * energy, 0.02, 0.99),
             "key": rng.integers(12, size=size),

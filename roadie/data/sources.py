@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from roadie.data.schema import TABLES
 from roadie.data.tables import file_sha256
@@ -44,7 +43,17 @@ def fetch(source: str, scratch: Path, *, seed: int) -> Fetched:
 
         write_sample(scratch, seed=seed)
         return _described(scratch, {name: f"sample/{name}?seed={seed}" for name in TABLES})
-    scheme = urlsplit(source).scheme.lower() if "://" in source else ""
+    scheme = source.partition("://")[0].lower() if "://" in source else ""
+    # Imported where they are used: the steps that read only what is on disk do without boto3 and stamina.
+    if scheme in ("http", "https"):
+        from roadie.data import web
+
+        return _described(scratch, {name: web.download(source, name, scratch) for name in TABLES})
+    if scheme == "s3":
+        from roadie.data import s3
+
+        versions = s3.download(source, scratch)
+        return _described(scratch, {name: f"{redact(source).rstrip('/')}/{name}" for name in TABLES}, versions)
     if scheme:
         raise DataError(
             f"The source {redact(source)} is of a kind that Roadie does not read; "
@@ -70,13 +79,9 @@ def _described(folder: Path, uris: dict[str, str], versions: dict[str, str | Non
     def describe(name: str) -> SourceFile:
         path = folder / name
         try:
-            return SourceFile(
-                name, uris[name], file_sha256(path), path.stat().st_size, (versions or {}).get(name)
-            )
+            return SourceFile(name, uris[name], file_sha256(path), path.stat().st_size, (versions or {}).get(name))
         except OSError as error:
-            raise DataError(
-                f"{uris[name]} cannot be read: {error.strerror}; check its permissions"
-            ) from error
+            raise DataError(f"{uris[name]} cannot be read: {error.strerror}; check its permissions") from error
 
     return Fetched(folder, tuple(describe(name) for name in TABLES))
 

@@ -51,9 +51,7 @@ def split(examples: Path, train: Path, holdout: Path, *, share: float, seed: int
         raise UsageError(f"The holdout share is {share}, but must lie between 0 and 1; a usual share is 0.2")
     table = read_examples(examples)
     songs = table[GROUP].unique().sort()
-    held = songs.filter(
-        pl.Series([in_holdout(song, share=share, seed=seed) for song in songs], dtype=pl.Boolean)
-    )
+    held = songs.filter(pl.Series([in_holdout(song, share=share, seed=seed) for song in songs], dtype=pl.Boolean))
     if not 0 < len(held) < len(songs):
         side = "holdout" if len(held) == 0 else "training"
         raise DataError(

@@ -50,9 +50,7 @@ def scan(path: Path, columns: Columns) -> pl.LazyFrame:
                 "write it with the right type"
             )
     if rows == 0:
-        raise DataError(
-            f"{path.name} has its columns but 0 rows; look at what writes it, or name another source"
-        )
+        raise DataError(f"{path.name} has its columns but 0 rows; look at what writes it, or name another source")
     return table.select(pl.col(name).cast(wanted) for name, wanted in columns.items())
 
 

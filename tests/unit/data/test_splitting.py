@@ -40,9 +40,7 @@ def test_the_holdout_has_about_its_share_of_the_songs(examples: Path, tmp_path: 
     assert sides.holdout.songs / songs == pytest.approx(0.25, abs=0.05)
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_holdout(
-    examples: Path, tmp_path: Path
-) -> None:
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_holdout(examples: Path, tmp_path: Path) -> None:
     first, again, other = (split(examples, tmp_path / name, seed=seed) for name, seed in ("a0", "b0", "c1"))
     assert (first.train.sha256, first.holdout.sha256) == (again.train.sha256, again.holdout.sha256)
     assert first.holdout.sha256 != other.holdout.sha256
@@ -62,9 +60,7 @@ def test_a_song_keeps_its_side_when_more_weeks_arrive(examples: Path, tmp_path: 
 
 @pytest.mark.parametrize(("share", "side"), [(1e-9, "holdout"), (1 - 1e-9, "training")])
 def test_an_empty_side_is_refused(examples: Path, tmp_path: Path, share: float, side: str) -> None:
-    with pytest.raises(
-        DataError, match=f"The {side} side of the split is empty: .* songs at a holdout share"
-    ):
+    with pytest.raises(DataError, match=f"The {side} side of the split is empty: .* songs at a holdout share"):
         split(examples, tmp_path, share=share)
     assert list(tmp_path.iterdir()) == []
 
@@ -76,8 +72,6 @@ def test_a_share_outside_0_to_1_is_refused(examples: Path, tmp_path: Path, share
 
 
 @given(song=st.text(), seed=st.integers(), share=st.floats(0.01, 0.99), more=st.floats(0.0, 1.0))
-def test_a_larger_share_only_adds_songs_to_the_holdout(
-    song: str, seed: int, share: float, more: float
-) -> None:
+def test_a_larger_share_only_adds_songs_to_the_holdout(song: str, seed: int, share: float, more: float) -> None:
     larger = share + (1 - share) * more
     assert in_holdout(song, share=larger, seed=seed) or not in_holdout(song, share=share, seed=seed)

@@ -1,0 +1,130 @@
+"""Charts from a real S3 server."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from roadie import data
+from roadie.data.s3 import PART, download
+from roadie.data.schema import TABLES
+from roadie.errors import DataError
+from tests.servers.process import free_port
+from tests.servers.s3 import S3Server
+
+
+@pytest.fixture(autouse=True)
+def _as_the_user_would_set_it(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tables")
+    data.write_sample(folder, seed=1)
+    return folder
+
+
+def refusal(source: str, folder: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        data.load_charts(source, folder / "examples.parquet")
+    assert list(folder.iterdir()) == []
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_same_tables_give_the_same_bytes_from_a_bucket_and_from_a_folder(
+    s3: S3Server, tables: Path, tmp_path: Path
+) -> None:
+    s3.put("plain", tables, "weeks/2023-12")
+    remote = data.load_charts("s3://plain/weeks/2023-12/", tmp_path / "remote.parquet")
+    local = data.load_charts(str(tables), tmp_path / "local.parquet")
+    assert remote.sha256 == local.sha256
+    assert remote.source == "s3://plain/weeks/2023-12/"
+    assert [file.uri for file in remote.files] == [
+        "s3://plain/weeks/2023-12/song_rankings.parquet",
+        "s3://plain/weeks/2023-12/song_properties.parquet",
+    ]
+    assert [(file.sha256, file.size) for file in remote.files] == [(file.sha256, file.size) for file in local.files]
+    assert [file.version_id for file in remote.files] == [None, None]
+
+
+def test_the_version_of_each_object_is_recorded(s3: S3Server, tables: Path, tmp_path: Path) -> None:
+    s3.put("versioned", tables, versioned=True)
+    versions = s3.put("versioned", tables, versioned=True)
+    dataset = data.load_charts("s3://versioned", tmp_path / "examples.parquet")
+    assert {file.name: file.version_id for file in dataset.files} == versions
+    assert len(set(versions.values())) == 2
+
+
+def test_a_large_table_comes_in_parallel_parts(s3: S3Server, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    large, here = tmp_path / "large", tmp_path / "here"
+    large.mkdir()
+    here.mkdir()
+    content = bytes(range(256)) * (3 * PART // 256)
+    for name in TABLES:
+        (large / name).write_bytes(content)
+    s3.put("large", large)
+    with caplog.at_level(logging.DEBUG, logger="s3transfer"):
+        download("s3://large", here)
+    assert [(here / name).read_bytes() == content for name in TABLES] == [True, True]
+    ranges = {word for word in caplog.text.replace("'", " ").split() if word.startswith("bytes=")}
+    assert len(ranges) == 3
+
+
+def test_the_endpoint_may_stand_in_either_variable(
+    s3: S3Server, tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3.put("either", tables)
+    monkeypatch.delenv("AWS_S3_ENDPOINT")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3.endpoint)
+    assert data.load_charts("s3://either", tmp_path / "examples.parquet").rows > 0
+
+
+def test_a_missing_bucket_is_named(tmp_path: Path, s3: S3Server) -> None:
+    message = refusal("s3://nowhere/charts", tmp_path)
+    assert message.startswith(f"There is no bucket nowhere at {s3.endpoint}; check")
+
+
+def test_a_missing_key_is_named(tmp_path: Path, s3: S3Server, tables: Path) -> None:
+    s3.put("keys", tables, "here")
+    message = refusal("s3://keys/there", tmp_path)
+    assert message.startswith("There is no s3://keys/there/song_rankings.parquet at")
+    assert "the prefix must hold song_rankings.parquet and song_properties.parquet" in message
+
+
+@pytest.mark.parametrize("variable", ["AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"])
+def test_bad_credentials_are_said_to_be_bad_and_not_shown(
+    s3: S3Server, tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    s3.put("guarded", tables)
+    monkeypatch.setenv(variable, "wrong-and-not-to-be-shown")
+    message = refusal("s3://guarded", tmp_path)
+    assert "refused to hand out s3://guarded/song_rankings.parquet" in message
+    assert "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY" in message
+    assert "not-to-be-shown" not in message and s3.secret_key not in message
+
+
+def test_missing_credentials_are_said_to_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    assert refusal("s3://any", tmp_path).startswith("There are no credentials to read s3://any/song_rankings")
+
+
+def test_a_store_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_S3_ENDPOINT", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    message = refusal("s3://any/charts", tmp_path)
+    assert message.startswith("s3://any/charts/song_rankings.parquet could not be had from http://127.0.0.1:")
+
+
+@pytest.mark.parametrize("source", ["s3://", "s3:///prefix", "s3://key:hidden@bucket/prefix"])
+def test_a_malformed_address_is_refused_without_showing_what_may_be_secret(source: str, tmp_path: Path) -> None:
+    message = refusal(source, tmp_path)
+    assert "is no S3 address; write it like s3://BUCKET/PREFIX" in message
+    assert "hidden" not in message
