@@ -1,1 +1,28 @@
-"""TODO: the tour of this room."""
+"""GitOps: write a model's version into the values files that Argo CD deploys from, and read it back.
+
+`bump` sets one or several values (`Edit`) in one commit on a repository that it never checks out: it fetches the tip
+without its blobs, replaces the bytes of just those scalars, commits and pushes, and does it anew when someone else was
+faster. `read_value` reads one. `get_scalar` and `set_scalar` are the same for a file's bytes; they refuse, with a
+reason, what they cannot prove to touch one value only. Credentials (`Access`) come from the environment and reach
+git through the environment: no token is in a URL, an argument, a file, a log or an error. Each commit says in its
+trailers what was set and by which run. `init_repositories` lays out the two repositories for a team, `create_bare`
+makes one to try things on.
+"""
+
+from roadie.gitops.access import Access
+from roadie.gitops.bump import Bumped, Deployed, Edit, bump, read_value
+from roadie.gitops.layout import create_bare, init_repositories
+from roadie.gitops.values import get_scalar, set_scalar
+
+__all__ = [
+    "Access",
+    "Bumped",
+    "Deployed",
+    "Edit",
+    "bump",
+    "create_bare",
+    "get_scalar",
+    "init_repositories",
+    "read_value",
+    "set_scalar",
+]

@@ -1,0 +1,203 @@
+"""A remote Git repository without a work tree: fetch one commit, read files, write a commit, push it.
+
+Only the tip's commit and trees are fetched (depth 1, no blobs: git-clone(1), --filter), then the wanted files
+one by one; a server that refuses gets a plainer request. Commits are made from blobs and trees, so that no
+checkout, filter, hook or symlink comes between a file's bytes and us.
+"""
+
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from roadie.errors import GitOpsError
+from roadie.gitops.access import Access
+from roadie.gitops.checks import check_branch, check_repository, is_local
+from roadie.gitops.failures import translate
+from roadie.gitops.signature import Signature
+
+_PLAINER_AND_PLAINER = (("--filter=blob:none", "--depth=1"), ("--no-filter", "--depth=1"), ("--no-filter",))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file in a commit: its mode (`100644`) and the id of its blob."""
+
+    mode: str
+    blob: str
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit of the history: its id, when it was made (Unix seconds) and its message."""
+
+    sha: str
+    time: int
+    message: str
+
+    @property
+    def trailers(self) -> dict[str, list[str]]:
+        """The last paragraph's `Key: value` lines (git-interpret-trailers(1)); a key may be repeated."""
+        found: dict[str, list[str]] = {}
+        for line in self.message.strip().rpartition("\n\n")[2].splitlines():
+            key, colon, value = line.partition(": ")
+            if colon and re.fullmatch(r"[A-Za-z0-9-]+", key):
+                found.setdefault(key, []).append(value.strip())
+        return found
+
+
+class Repository:
+    """One branch of a remote repository, in a folder of its own that goes away with the block.
+
+    Every method raises GitOpsError with one sentence: LostRaceError or UnreachableError (see failures) where
+    another try may help, RefusedError where it will not.
+    """
+
+    def __init__(self, repo: str, branch: str, access: Access | None = None) -> None:
+        self.repo = check_repository(repo)
+        self.branch = check_branch(branch)
+        self.access = access or Access.from_environment()
+        self._filter = ""
+
+    def __enter__(self) -> "Repository":
+        from git import Repo  # GitPython takes longer to import than all else here
+
+        self._folder = tempfile.TemporaryDirectory(prefix="roadie-gitops-")
+        root = Path(self._folder.name)
+        git = root / "git"
+        # The empty template keeps the hooks of this machine's own template out.
+        made = Repo.init(git, bare=True, allow_unsafe_options=True, initial_branch="roadie", template="")
+        self._git: Any = made.git
+        # A caller that runs inside a git hook has these set for another repository.
+        own = {"GIT_DIR": git, "GIT_INDEX_FILE": git / "index", "GIT_OBJECT_DIRECTORY": git / "objects"}
+        environment = self.access.environment(self.repo, root)
+        self._git.update_environment(**{key: str(path) for key, path in own.items()}, **environment)
+        self.run("remote", "add", "--", "origin", self._address())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._git.clear_cache()
+        self._folder.cleanup()
+
+    def _address(self) -> str:
+        """The repository as git gets it: without a user, who comes in through the environment."""
+        if is_local(self.repo):
+            return str(Path(self.repo).absolute())
+        url = urlsplit(self.repo)
+        if url.scheme in ("http", "https"):
+            return urlunsplit(url._replace(netloc=url.netloc.rpartition("@")[2]))
+        return self.repo
+
+    def run(self, *arguments: str, raw: bool = False, stdin: bytes | None = None, env: Mapping[str, str] = {}) -> Any:
+        """Run one git command; its output as text, or as bytes when `raw`."""
+        from git.exc import GitCommandError, GitCommandNotFound
+
+        options = {"env": dict(env), "strip_newline_in_stdout": not raw, "stdout_as_string": not raw}
+        try:
+            if stdin is None:
+                return self._git.execute(["git", *arguments], **options)
+            with tempfile.TemporaryFile() as pipe:
+                pipe.write(stdin)
+                pipe.seek(0)
+                return self._git.execute(["git", *arguments], istream=pipe, **options)
+        except GitCommandNotFound:
+            raise GitOpsError("git is not installed on this machine; install git 2.30 or newer") from None
+        except GitCommandError as error:
+            said = self.access.redact(f"{error.stderr}\n{error.stdout}")
+            raise translate(said, self.access.redact(self.repo)) from None
+
+    def fetch(self) -> str:
+        """Fetch the branch's tip, or what is new since the last time; return the tip's id."""
+        if self._filter:
+            self._fetch(self._filter)
+        else:
+            self._fetch_first()
+        return str(self.run("rev-parse", "FETCH_HEAD"))
+
+    def _fetch_first(self) -> None:
+        for options in _PLAINER_AND_PLAINER:
+            try:
+                self._fetch(*options)
+            except GitOpsError as error:
+                # What has a class of its own would fail in plainer words, too.
+                if type(error) is not GitOpsError or options is _PLAINER_AND_PLAINER[-1]:
+                    raise
+            else:
+                self._filter = options[0]
+                return
+
+    def _fetch(self, *options: str) -> None:
+        self.run("fetch", "--quiet", "--no-tags", *options, "origin", f"refs/heads/{self.branch}")
+
+    def find(self, commit: str, files: Sequence[str]) -> dict[str, Entry]:
+        """Those of `files` that `commit` holds; a symlink or a folder is refused."""
+        listing = str(self.run("ls-tree", "-z", "--full-tree", commit, "--", *files))
+        found = {}
+        for line in filter(None, listing.split("\0")):
+            mode, kind, blob, name = re.split(r"[ \t]", line, maxsplit=3)
+            if kind != "blob" or mode == "120000":
+                raise GitOpsError(f"{name} in {self.repo} is a folder or a symlink; name the file itself")
+            found[name] = Entry(mode, blob)
+        return found
+
+    def read(self, entry: Entry) -> bytes:
+        """The file's bytes, fetched now where the first fetch left them out."""
+        try:
+            return bytes(self.run("cat-file", "blob", entry.blob, raw=True))
+        except GitOpsError as error:
+            if type(error) is not GitOpsError:
+                raise
+            # A server may offer filters and yet not hand out single blobs.
+            self._filter = "--no-filter"
+            self._fetch("--depth=1", "--refetch", self._filter)
+            return bytes(self.run("cat-file", "blob", entry.blob, raw=True))
+
+    def commit(self, parent: str, files: Mapping[str, tuple[Entry, bytes]], message: str, signature: Signature) -> str:
+        """Write a commit on `parent` in which `files` have new bytes; return its id."""
+        self.run("read-tree", parent)
+        lines = []
+        for name, (entry, data) in files.items():
+            blob = self.run("hash-object", "-w", "--stdin", stdin=data)
+            lines.append(f"{entry.mode} {blob}\t{name}\0")
+        self.run("update-index", "-z", "--index-info", stdin="".join(lines).encode())
+        tree = str(self.run("write-tree", "--missing-ok"))
+        sign = [f"-S{signature.key}"] if signature.key or self._signs_by_default() else []
+        command = [*signature.settings, "commit-tree", *sign, "-p", parent, "-F", "-", tree]
+        return str(self.run(*command, stdin=message.encode(), env=signature.people()))
+
+    def _signs_by_default(self) -> bool:
+        """Whether the user's own configuration asks for signatures, which commit-tree does not heed."""
+        return bool(self.run("config", "--type=bool", "--default=false", "commit.gpgsign") == "true")
+
+    def push(self, commit: str, branch: str = "", *, replacing: str | None = None) -> None:
+        """Push `commit` to the branch; LostRaceError when someone was faster.
+
+        `replacing` is the commit that may be thrown away ("" for none yet): for a review's own branch only.
+        """
+        target = f"refs/heads/{branch or self.branch}"
+        lease = [] if replacing is None else [f"--force-with-lease={target}:{replacing}"]
+        self.run("push", "--quiet", "--porcelain", *lease, "origin", f"{commit}:{target}")
+
+    def diff(self, old: str, new: str) -> str:
+        """The difference between two commits, as `git diff` shows it."""
+        return str(self.run("diff-tree", "-p", "--no-color", "--no-ext-diff", old, new))
+
+    def contains(self, commit: str, tip: str) -> bool:
+        """Whether `commit` is in `tip`'s history."""
+        return bool(self.run("rev-list", "--max-count=1", commit, f"^{tip}") == "")
+
+    def log(self, tip: str, limit: int) -> list[Commit]:
+        """The newest `limit` commits from `tip`, newest first, fetched without trees."""
+        self.run("fetch", "--quiet", "--no-tags", f"--depth={limit}", "--filter=tree:0", "origin", tip)
+        text = str(self.run("log", f"--max-count={limit}", "--format=%H%x00%ct%x00%B%x00%x00", tip, "--"))
+        commits = []
+        for record in filter(str.strip, text.split("\0\0")):
+            sha, time, message = record.strip("\n").split("\0", 2)
+            commits.append(Commit(sha, int(time), message))
+        return commits

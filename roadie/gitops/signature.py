@@ -1,0 +1,37 @@
+"""Who commits, and with which key."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from roadie.errors import UsageError
+
+_AUTHOR = re.compile(r"\s*([^<>\x00-\x1f]*[^<>\x00-\x20])\s*<([^<>\x00-\x20]+)>\s*")
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The author as `Name <mail>`, and the key to sign with: a GPG key's id or an SSH key's file, or ""."""
+
+    author: str = ""
+    key: str = ""
+
+    def people(self, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """Author and committer as git's variables; without an author, those of the environment, or Roadie."""
+        name = environ.get("GIT_AUTHOR_NAME") or "Roadie"
+        mail = environ.get("GIT_AUTHOR_EMAIL") or "roadie@localhost"
+        found = _AUTHOR.fullmatch(self.author or f"{name} <{mail}>")
+        if not found:
+            raise UsageError(f"{self.author[:80]!r} is not an author; write it like Roadie <roadie@example.com>")
+        name, mail = found.groups()
+        people: dict[str, str] = {}
+        for who in ("AUTHOR", "COMMITTER"):
+            people |= {f"GIT_{who}_NAME": name, f"GIT_{who}_EMAIL": mail}
+        return people
+
+    @property
+    def settings(self) -> list[str]:
+        """The `-c` options that make git sign with SSH when the key is a file (git-config(1), gpg.format)."""
+        return ["-c", "gpg.format=ssh"] if self.key and Path(self.key).is_file() else []
