@@ -1,1 +1,37 @@
-"""TODO: the tour of this room."""
+"""ModelCar images: a model's directory under /models of an OCI image, which KServe serves from with `oci://`.
+
+`push` puts a directory into a registry or an OCI layout on disk and returns the image by digest; the same files
+give the same digest on any machine, a tag never moves by accident, and it is written last, so that nothing half-made
+is ever visible. `resolve` tells the digest behind a tag, `inspect` describes an image, `pull` writes its files back,
+`verify` reads it all again. A reference is
+`registry/repository:tag`, `registry/repository@sha256:...`, `oci:DIR:tag` or `oci:DIR@sha256:...`.
+
+How a push goes: files.py lists, layers.py plans tar layers that exist only while they are read, base.py finds what to
+put them on, image.py composes the documents, push.py decides what has to travel; registry.py (with upload.py, auth.py,
+transport.py) and layout.py are the two kinds of place. Only the standard library is used, since this runs in a stock
+Python image.
+"""
+
+from roadie.modelcar.image import ANNOTATIONS
+from roadie.modelcar.push import Pushed, PushedLayer, push
+from roadie.modelcar.read import Image, ImageLayer, Pulled, Verified, inspect, pull, resolve, verify
+from roadie.modelcar.reference import Reference, parse_reference
+from roadie.modelcar.transport import Access
+
+__all__ = [
+    "ANNOTATIONS",
+    "Access",
+    "Image",
+    "ImageLayer",
+    "Pulled",
+    "Pushed",
+    "PushedLayer",
+    "Reference",
+    "Verified",
+    "inspect",
+    "parse_reference",
+    "pull",
+    "push",
+    "resolve",
+    "verify",
+]

@@ -1,0 +1,122 @@
+"""The JSON documents of the OCI image specification 1.1: descriptors, manifests, indexes, configs."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from roadie.errors import ModelCarError
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar"
+_DOCKER = {
+    "application/vnd.docker.distribution.manifest.v2+json": MANIFEST,
+    "application/vnd.docker.distribution.manifest.list.v2+json": INDEX,
+    "application/vnd.docker.container.image.v1+json": CONFIG,
+    "application/vnd.docker.image.rootfs.diff.tar": LAYER,
+    "application/vnd.docker.image.rootfs.diff.tar.gzip": f"{LAYER}+gzip",
+}
+# A registry answers 404 for a manifest whose type is not listed here.
+ACCEPT = ", ".join([MANIFEST, INDEX, *list(_DOCKER)[:2]])
+
+# Documents larger than this are refused: registries hold manifests to 4 MiB.
+MAX_DOCUMENT = 8 << 20
+
+
+def sha256(data: bytes) -> str:
+    """The digest of `data` as OCI writes it."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def oci_type(media_type: str) -> str:
+    """The OCI name of a Docker media type; every other type as it is."""
+    return _DOCKER.get(media_type, media_type)
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """A pointer to a blob or document by digest (OCI image specification, "Content Descriptors"); size in bytes."""
+
+    media_type: str
+    digest: str
+    size: int
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    platform: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in a manifest or index."""
+        document: dict[str, Any] = {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
+        if self.platform:
+            document["platform"] = dict(self.platform)
+        if self.annotations:
+            document["annotations"] = dict(self.annotations)
+        return document
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Descriptor":
+        """Read one; KeyError, TypeError or ValueError when it is not one."""
+        return cls(
+            oci_type(str(document["mediaType"])),
+            str(document["digest"]),
+            int(document["size"]),
+            dict(document.get("annotations") or {}),
+            dict(document.get("platform") or {}),
+        )
+
+
+@dataclass(frozen=True)
+class Document:
+    """A manifest, index or config as bytes; its digest is that of exactly these bytes."""
+
+    media_type: str
+    body: bytes
+
+    @classmethod
+    def of(cls, media_type: str, content: Mapping[str, Any]) -> "Document":
+        """Write `content` in the one way that gives the same digest everywhere: sorted keys, no spaces, ASCII."""
+        return cls(media_type, json.dumps(content, sort_keys=True, separators=(",", ":")).encode("ascii"))
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the body."""
+        return sha256(self.body)
+
+    @cached_property
+    def json(self) -> dict[str, Any]:
+        """The parsed body; ModelCarError when it is not a JSON object."""
+        try:
+            parsed = json.loads(self.body)
+        except ValueError as error:
+            raise ModelCarError(f"Document {self.digest} is not JSON: the image is damaged, push it again.") from error
+        if not isinstance(parsed, dict):
+            raise ModelCarError(f"Document {self.digest} is not a JSON object: the image is damaged, push it again.")
+        return parsed
+
+    @property
+    def is_index(self) -> bool:
+        """Whether it lists one image per platform; by content, since layouts and registries may not say the type."""
+        return oci_type(self.media_type) == INDEX or "manifests" in self.json
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """The document's own annotations."""
+        return dict(self.json.get("annotations") or {})
+
+    def descriptors(self, key: str) -> tuple[Descriptor, ...]:
+        """The descriptors under `manifests`, `layers` or `config`."""
+        found = self.json.get(key, [])
+        items: Iterable[Any] = [found] if isinstance(found, dict) else found
+        try:
+            return tuple(Descriptor.from_json(item) for item in items)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ModelCarError(
+                f"Document {self.digest} has no readable {key}: it is no OCI image that Roadie knows."
+            ) from error
+
+    def descriptor(self, platform: Mapping[str, str] | None = None) -> Descriptor:
+        """A pointer to this document."""
+        return Descriptor(self.media_type, self.digest, len(self.body), platform=platform or {})

@@ -1,0 +1,184 @@
+"""Layers: uncompressed tar archives whose bytes depend on nothing but the files' names and contents.
+
+One layer per file, so that a changed file costs its own upload and nothing else, and uncompressed, because weights do
+not compress and because the digest of such a layer is also its diff_id: every byte is hashed once.
+"""
+
+import os
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import NamedTuple, Protocol
+
+from roadie.errors import ModelCarError
+from roadie.modelcar.files import Entry, Stamp
+
+BUFFER = 1 << 20
+_SMALL = 1 << 20
+_SECTOR = 512
+# Container runtimes stack at most 127 layers; this leaves room for the base's.
+_MAX_OWN_LAYERS = 64
+
+
+class Part(NamedTuple):
+    """Some bytes of a blob; with `file` >= 0 the same bytes lie at `offset` of that open file, for sendfile."""
+
+    view: memoryview
+    file: int = -1
+    offset: int = 0
+
+
+class Content(Protocol):
+    """A blob's bytes, which can be read again from any offset."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+
+    @property
+    def label(self) -> str:
+        """What people call it, for progress and errors."""
+
+    def parts(self, start: int = 0) -> Iterator[Part]:
+        """The bytes from `start` on; a part's view is valid until the next one is asked for."""
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """A blob that is small enough to lie in memory: a config."""
+
+    body: bytes
+    label: str = "config"
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return len(self.body)
+
+    def parts(self, start: int = 0) -> Iterator[Part]:
+        """All of it at once."""
+        yield Part(memoryview(self.body)[start:])
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A tar archive of `entries`, written while it is read: it never exists on disk or in memory as a whole."""
+
+    entries: tuple[Entry, ...]
+
+    @cached_property
+    def files(self) -> tuple[str, ...]:
+        """The names of the files in it, as in the image."""
+        return tuple(entry.name for entry in self.entries if entry.stamp)
+
+    @property
+    def label(self) -> str:
+        """The file's name, or how many files it holds."""
+        return self.files[0] if len(self.files) == 1 else f"{len(self.files)} files"
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes of the archive."""
+        return sum(len(piece) if isinstance(piece, bytes) else piece.size for piece in self._pieces())
+
+    def _pieces(self) -> Iterator[bytes | Entry]:
+        """Headers and padding as bytes, files as entries; at the end the two empty sectors that close an archive."""
+        for entry in self.entries:
+            yield _header(entry)
+            if entry.stamp:
+                yield entry
+                yield b"\0" * (-entry.size % _SECTOR)
+        yield b"\0" * (2 * _SECTOR)
+
+    def parts(self, start: int = 0) -> Iterator[Part]:
+        """The archive from `start` on; ModelCarError when a file is not what it was when it was listed."""
+        buffer = memoryview(bytearray(BUFFER))
+        pending = b""
+        for piece in self._pieces():
+            size = len(piece) if isinstance(piece, bytes) else piece.size
+            skip = min(start, size)
+            start -= skip
+            if isinstance(piece, bytes):
+                pending += piece[skip:]
+            elif size > skip:
+                if pending:
+                    yield Part(memoryview(pending))
+                    pending = b""
+                yield from _file_parts(piece, skip, buffer)
+        yield Part(memoryview(pending))
+
+
+def plan(entries: Sequence[Entry]) -> tuple[Layer, ...]:
+    """Share out sorted entries among layers: large files one each, small files and empty directories together.
+
+    When there are more large files than a runtime can stack as layers, the smaller of them share layers, in name order
+    and about evenly, so that the outcome still depends on names and sizes alone.
+    """
+    files = [entry for entry in entries if entry.stamp]
+    large = sorted((entry for entry in files if entry.size > _SMALL), key=lambda entry: (-entry.size, entry.name))
+    alone = large if len(large) <= _MAX_OWN_LAYERS else large[: _MAX_OWN_LAYERS // 2]
+    shared = sorted(large[len(alone) :], key=lambda entry: entry.name)
+    groups = [[entry] for entry in sorted(alone, key=lambda entry: entry.name)]
+    groups += _evenly(shared, _MAX_OWN_LAYERS // 2)
+    parents = {entry.name.rpartition("/")[0] for entry in entries}
+    small = [entry for entry in entries if entry.size <= _SMALL and (entry.stamp or entry.name not in parents)]
+    return tuple(Layer(tuple(_with_parents(group))) for group in [*groups, small] if group)
+
+
+def _evenly(entries: Sequence[Entry], groups: int) -> list[list[Entry]]:
+    room = -(-sum(entry.size for entry in entries) // groups)
+    shared: list[list[Entry]] = []
+    filled = room
+    for entry in entries:
+        if filled >= room:
+            shared.append([])
+            filled = 0
+        shared[-1].append(entry)
+        filled += entry.size
+    return shared
+
+
+def _with_parents(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The entries, each after its directories: a layer must not rely on another one for a directory's mode."""
+    seen: set[str] = set()
+    for entry in entries:
+        for parent in reversed(PurePosixPath(entry.name).parents[:-1]):
+            if str(parent) not in seen:
+                seen.add(str(parent))
+                yield Entry(str(parent), "")
+        seen.add(entry.name)
+        yield entry
+
+
+def _header(entry: Entry) -> bytes:
+    """A tar header without user, group, time or the file's own mode, which differ between machines.
+
+    GNU format: sizes over 8 GiB in base 256, names over 100 bytes as a long-name record; all runtimes read both.
+    """
+    info = tarfile.TarInfo(entry.name)
+    info.mode, info.size = (0o644, entry.size) if entry.stamp else (0o755, 0)
+    info.type = tarfile.REGTYPE if entry.stamp else tarfile.DIRTYPE
+    return info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
+
+
+def _file_parts(entry: Entry, start: int, buffer: memoryview) -> Iterator[Part]:
+    file = -1
+    try:
+        file = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
+        _same(entry, file)
+        while start < entry.size and (count := os.preadv(file, [buffer[: entry.size - start]], start)):
+            yield Part(buffer[:count], file, start)
+            start += count
+        _same(entry, file)
+    except OSError as error:
+        raise ModelCarError(f"{entry.path} cannot be read ({error.strerror}): make it readable.") from error
+    finally:
+        if file >= 0:
+            os.close(file)
+
+
+def _same(entry: Entry, file: int) -> None:
+    if Stamp.of(os.fstat(file)) != entry.stamp:
+        raise ModelCarError(f"{entry.path} was changed while it was being pushed: push again when it is at rest.")

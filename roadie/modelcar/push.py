@@ -1,0 +1,220 @@
+"""Push: a directory becomes an image in a registry or layout, or was one already."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from roadie.errors import ModelCarError, UsageError
+from roadie.modelcar.base import EMBEDDED, child, open_base, parts_of
+from roadie.modelcar.cache import DigestCache
+from roadie.modelcar.documents import Descriptor, Document
+from roadie.modelcar.files import scan
+from roadie.modelcar.image import Base, ModelImage, compose, essence, full_annotations, layer_descriptor
+from roadie.modelcar.layers import Bytes, Layer, plan
+from roadie.modelcar.reference import Reference, parse_reference
+from roadie.modelcar.retry import CancelledError
+from roadie.modelcar.store import Blob, Report, Store, StoredBlob, open_store
+from roadie.modelcar.transport import Access
+from roadie.modelcar.upload import SMALL
+from roadie.modelcar.workers import run_all
+
+T = TypeVar("T")
+
+log = logging.getLogger("roadie.modelcar")
+
+
+@dataclass(frozen=True)
+class PushedLayer:
+    """A layer of the model: what it holds, its digest, its size in bytes, and whether it had to be uploaded."""
+
+    files: str
+    digest: str
+    size: int
+    uploaded: bool
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """The image that the tag names now. `existed`: it named it before, and nothing was written."""
+
+    reference: str
+    digest: str
+    uploaded_bytes: int
+    layers: tuple[PushedLayer, ...]
+    existed: bool
+
+
+def push(
+    directory: Path | str,
+    reference: str,
+    *,
+    base: str = EMBEDDED,
+    annotations: Mapping[str, str] | None = None,
+    previous: str = "",
+    move_tag: bool = False,
+    workers: int = 4,
+    access: Access | None = None,
+    report: Report | None = None,
+) -> Pushed:
+    """Put the content of `directory` under /models of an image and push it as `reference`, which must be a tag.
+
+    `base` is `embedded`, `none` or a reference. `previous` names an image that is probably similar: files of a size
+    that it has are looked for before they are sent. A tag that names another image is refused unless `move_tag`; one
+    that differs in the run, the trigger or the time alone is left as it is. Raises UsageError, ModelCarError,
+    RegistryError.
+    """
+    target = parse_reference(reference)
+    if target.digest:
+        raise UsageError(f"{reference} is a digest, which comes out of a push: give a tag.")
+    layers = plan(scan(Path(directory)))
+    stop = threading.Event()
+    access = access or Access()
+    store = open_store(target, access, stop, write=True)
+    try:
+        found_base, base_store = open_base(base, target, access, stop)
+        try:
+            given = full_annotations(annotations or {}, found_base)
+            work = _Push(store, base_store, found_base, layers, given, workers, report or _quiet, stop)
+            return work.run(_similar(previous, target), move_tag=move_tag)
+        finally:
+            if base_store:
+                base_store.close()
+    finally:
+        store.close()
+
+
+def _similar(previous: str, target: Reference) -> Reference | None:
+    """`previous`, when it lies where its blobs can be used."""
+    reference = parse_reference(previous) if previous else target
+    same = (reference.registry, reference.repository) == (target.registry, target.repository)
+    return reference if previous and same else None
+
+
+def _quiet(label: str, done: int, size: int) -> None:
+    """Report to nobody."""
+
+
+@dataclass(frozen=True)
+class _Push:
+    """One push under way."""
+
+    store: Store
+    base_store: Store | None
+    base: Base
+    layers: Sequence[Layer]
+    annotations: Mapping[str, str]
+    workers: int
+    report: Report
+    stop: threading.Event
+    cache: DigestCache = field(default_factory=DigestCache)
+
+    def run(self, similar: Reference | None, *, move_tag: bool) -> Pushed:
+        """Compare when the tag stands and may not move, otherwise send; the tag is written last."""
+        target = self.store.reference
+        standing = self.store.find(target.tag)
+        if standing and not move_tag:
+            return self._compare(standing)
+        known = standing or (self.store.find(similar.name) if similar else None)
+        blobs, base_bytes = self._send_layers(_layer_sizes(self.store, known) if known else frozenset())
+        image = self._compose([blob.digest for blob in blobs])
+        sent = base_bytes + sum(blob.sent for blob in blobs)
+        if not standing or standing.digest != image.top.digest:
+            sent += self._send_documents(image, standing)
+        pushed = [
+            PushedLayer(layer.label, blob.digest, layer.size, blob.sent > 0)
+            for layer, blob in zip(self.layers, blobs, strict=True)
+        ]
+        return self._pushed(
+            image.top.digest, sent, pushed, existed=bool(standing and standing.digest == image.top.digest)
+        )
+
+    def _compare(self, standing: Document) -> Pushed:
+        """The tag stands and may not move: the files are only hashed, nothing is sent."""
+        digests = self._all([partial(self._digest, layer) for layer in self.layers])
+        image = self._compose(digests)
+        if image.top.digest != standing.digest and essence(image.documents) != essence(parts_of(self.store, standing)):
+            raise ModelCarError(
+                f"{self.store.reference} exists already as {standing.digest[:19]}... and this would be "
+                f"{image.top.digest[:19]}...: push under a new tag, or move this one with --move-tag."
+            )
+        layers = [
+            PushedLayer(layer.label, digest, layer.size, uploaded=False)
+            for layer, digest in zip(self.layers, digests, strict=True)
+        ]
+        return self._pushed(standing.digest, 0, layers, existed=True)
+
+    def _send_layers(self, sizes: Collection[int]) -> tuple[list[Blob], int]:
+        """The model's blobs in the layers' order, and the bytes that the base's took.
+
+        The largest go first, so that no worker is still busy long after the others.
+        """
+        order = sorted(self.layers, key=lambda layer: -layer.size)
+        base_layers = {blob.digest: blob for part in self.base.platforms for blob in part.layers}.values()
+        tasks = [partial(self._send_layer, layer, sizes) for layer in order]
+        blobs = self._all([*tasks, *(partial(self._send_base_layer, blob) for blob in base_layers)])
+        by_layer = dict(zip(order, blobs, strict=False))
+        return [by_layer[layer] for layer in self.layers], sum(blob.sent for blob in blobs[len(order) :])
+
+    def _send_layer(self, layer: Layer, sizes: Collection[int]) -> Blob:
+        """Hash first what is small or may be there already; everything else is hashed while it is sent."""
+        hash_first = layer.size <= SMALL or layer.size in sizes
+        blob = self.store.put(layer, self._digest(layer) if hash_first else self.cache.get(layer), self.report)
+        self.cache.put(layer, blob.digest)
+        return blob
+
+    def _send_base_layer(self, blob: Descriptor) -> Blob:
+        assert self.base_store is not None
+        if self.store.has(blob.digest) or self.store.mount(blob, self.base_store):
+            return Blob(blob.digest, blob.size, 0)
+        return self.store.put(StoredBlob(self.base_store, blob), blob.digest, self.report)
+
+    def _send_documents(self, image: ModelImage, standing: Document | None) -> int:
+        """Configs, manifests by digest, and at last the tag, if nobody else has set it in the meantime."""
+        target = self.store.reference
+        blobs = self._all([partial(self.store.put, Bytes(item.body), item.digest, _quiet) for item in image.configs])
+        self._all([partial(self.store.put_document, item) for item in image.manifests])
+        now = self.store.digest_of(target.tag)
+        if now not in {standing.digest if standing else None, image.top.digest}:
+            raise ModelCarError(f"{target} was set to {now} by somebody else during this push: push under a new tag.")
+        if standing:
+            log.warning("moving %s from %s to %s", target, standing.digest, image.top.digest)
+        self.store.put_document(image.top, target.tag)
+        return sum(blob.sent for blob in blobs)
+
+    def _digest(self, layer: Layer) -> str:
+        if known := self.cache.get(layer):
+            return known
+        found = hashlib.sha256()
+        for part in layer.parts():
+            if self.stop.is_set():
+                raise CancelledError("The push was given up.")
+            found.update(part.view)
+        digest = f"sha256:{found.hexdigest()}"
+        self.cache.put(layer, digest)
+        return digest
+
+    def _compose(self, digests: Sequence[str]) -> ModelImage:
+        layers = [
+            layer_descriptor(digest, layer.size, layer.label)
+            for layer, digest in zip(self.layers, digests, strict=True)
+        ]
+        return compose(self.base, layers, self.annotations)
+
+    def _all(self, tasks: Sequence[Callable[[], T]]) -> list[T]:
+        return run_all(tasks, self.workers, self.stop, self.store.close)
+
+    def _pushed(self, digest: str, sent: int, layers: Sequence[PushedLayer], *, existed: bool) -> Pushed:
+        return Pushed(str(self.store.reference.pinned(digest)), digest, sent, tuple(layers), existed)
+
+
+def _layer_sizes(store: Store, image: Document) -> frozenset[int]:
+    """The sizes of an image's layers: a file of another size cannot be there already."""
+    manifest = child(store, image.descriptors("manifests")[0]) if image.is_index else image
+    return frozenset(layer.size for layer in manifest.descriptors("layers"))

@@ -1,0 +1,186 @@
+"""Reading images: resolve, inspect, pull and verify."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import shutil
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from roadie.errors import ModelCarError
+from roadie.modelcar.base import child, config_of
+from roadie.modelcar.documents import Document
+from roadie.modelcar.files import ROOT
+from roadie.modelcar.image import FILES
+from roadie.modelcar.reference import parse_reference
+from roadie.modelcar.store import Report, Store, open_store
+from roadie.modelcar.transport import Access
+from roadie.modelcar.unpack import checked, extract
+
+
+@dataclass(frozen=True)
+class ImageLayer:
+    """A layer of an image; `files` says what it holds if Roadie made it, and is empty for the base's."""
+
+    digest: str
+    size: int
+    media_type: str
+    files: str
+
+
+@dataclass(frozen=True)
+class Image:
+    """What is known of an image without fetching its layers. `size` is the bytes of one platform's layers."""
+
+    reference: str
+    digest: str
+    media_type: str
+    platforms: tuple[str, ...]
+    annotations: Mapping[str, str]
+    labels: Mapping[str, str]
+    entrypoint: tuple[str, ...]
+    layers: tuple[ImageLayer, ...]
+    size: int
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """The files of a model, now in `directory`; `files` are their paths below it."""
+
+    reference: str
+    digest: str
+    directory: Path
+    files: tuple[str, ...]
+    size: int
+
+
+@contextlib.contextmanager
+def _opened(reference: str, access: Access | None) -> Iterator[Store]:
+    store = open_store(parse_reference(reference), access or Access(), threading.Event())
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def resolve(reference: str, *, access: Access | None = None) -> str | None:
+    """The digest that a reference stands for now; None when the registry says that there is no such image."""
+    with _opened(reference, access) as store:
+        return store.digest_of(store.reference.name)
+
+
+def inspect(reference: str, *, access: Access | None = None) -> Image:
+    """Describe an image; ModelCarError when it does not exist."""
+    with _opened(reference, access) as store:
+        top = _top(store)
+        manifests = manifests_of(store, top)
+        config = config_of(store, manifests[0]).json
+        platforms = [item.platform for item in top.descriptors("manifests")] if top.is_index else [config]
+        inner = config.get("config") or {}
+        layers = tuple(
+            ImageLayer(layer.digest, layer.size, layer.media_type, layer.annotations.get(FILES, ""))
+            for layer in manifests[0].descriptors("layers")
+        )
+        return Image(
+            reference=str(store.reference.pinned(top.digest)),
+            digest=top.digest,
+            media_type=top.media_type,
+            platforms=tuple(f"{item.get('os', '?')}/{item.get('architecture', '?')}" for item in platforms),
+            annotations=top.annotations or manifests[0].annotations,
+            labels=dict(inner.get("Labels") or {}),
+            entrypoint=tuple(inner.get("Entrypoint") or ()),
+            layers=layers,
+            size=sum(layer.size for layer in layers),
+        )
+
+
+def _top(store: Store) -> Document:
+    top = store.find(store.reference.name)
+    if top is None:
+        raise ModelCarError(f"{store.reference} does not exist: check the reference, or push it first.")
+    return top
+
+
+def manifests_of(store: Store, top: Document) -> tuple[Document, ...]:
+    """The image manifests below an index (without attestations, which have no platform), or the manifest itself."""
+    if not top.is_index:
+        return (top,)
+    images = [item for item in top.descriptors("manifests") if item.platform.get("os", "") != "unknown"]
+    if not images:
+        raise ModelCarError(f"{store.reference} is an empty index: there is no image in it.")
+    return tuple(child(store, item) for item in images)
+
+
+def pull(
+    reference: str, directory: Path | str, *, access: Access | None = None, report: Report | None = None
+) -> Pulled:
+    """Write the files under /models of an image into `directory`, which must be new or empty.
+
+    Every layer is checked against its digest, and the directory appears when all is there: never half a model.
+    """
+    directory = Path(directory)
+    unfinished = directory.with_name(f".{directory.name}.unfinished")
+    with _opened(reference, access) as store, _filesystem(directory):
+        if directory.is_dir() and any(directory.iterdir()):
+            raise ModelCarError(f"{directory} is not empty: pull into a new directory.")
+        top = _top(store)
+        layers = manifests_of(store, top)[0].descriptors("layers")
+        marked = [layer for layer in layers if FILES in layer.annotations]
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        try:
+            for layer in marked or layers:
+                extract(store, layer, unfinished, report or _quiet)
+            files = sorted(str(path.relative_to(unfinished)) for path in unfinished.rglob("*") if path.is_file())
+            if not files:
+                raise ModelCarError(f"{store.reference} has nothing under /{ROOT}: it is no ModelCar.")
+            unfinished.replace(directory)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        size = sum((directory / file).stat().st_size for file in files)
+        return Pulled(str(store.reference.pinned(top.digest)), top.digest, directory, tuple(files), size)
+
+
+@contextlib.contextmanager
+def _filesystem(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        advice = "make room" if error.errno == errno.ENOSPC else "choose another directory"
+        raise ModelCarError(f"{directory} cannot be written ({error.strerror}): {advice}.") from error
+
+
+def _quiet(label: str, done: int, size: int) -> None:
+    """Report to nobody."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was read again and found to be as the reference pins it."""
+
+    reference: str
+    digest: str
+    blobs: int
+    size: int
+
+
+def verify(reference: str, *, access: Access | None = None, report: Report | None = None) -> Verified:
+    """Read every document, config and layer of an image, of all platforms, and compare each with its digest and size.
+
+    Raises ModelCarError for the first that is missing or different.
+    """
+    with _opened(reference, access) as store:
+        top = _top(store)
+        blobs = {
+            blob.digest: blob
+            for manifest in manifests_of(store, top)
+            for blob in (*manifest.descriptors("config"), *manifest.descriptors("layers"))
+        }
+        for blob in blobs.values():
+            for _ in checked(store, blob, report or _quiet):
+                pass
+        size = sum(blob.size for blob in blobs.values())
+        return Verified(str(store.reference.pinned(top.digest)), top.digest, len(blobs), size)

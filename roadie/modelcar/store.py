@@ -1,0 +1,77 @@
+"""What a place for images offers, be it a registry or an OCI image layout on disk."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from roadie.modelcar.documents import Descriptor, Document
+from roadie.modelcar.layers import Content, Part
+from roadie.modelcar.reference import Reference
+from roadie.modelcar.transport import Access
+
+# Called as report(label, bytes done so far, bytes in all) while a blob is moved.
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A blob that is now in the store; `sent` is how many bytes had to travel for that."""
+
+    digest: str
+    size: int
+    sent: int
+
+
+class StoredBlob:
+    """A blob that lies in another store, as content to be put into this one."""
+
+    def __init__(self, store: "Store", blob: Descriptor) -> None:
+        self._store, self._blob = store, blob
+        self.size, self.label = blob.size, f"base {blob.digest[7:19]}"
+
+    def parts(self, start: int = 0) -> Iterator[Part]:
+        """The blob's bytes from `start` on."""
+        for chunk in self._store.chunks(self._blob, start):
+            yield Part(memoryview(chunk))
+
+
+class Store(Protocol):
+    """One repository of a registry, or one layout. Every failure is a RoadieError."""
+
+    reference: Reference
+
+    def find(self, name: str) -> Document | None:
+        """The manifest or index of a tag or digest, checked against its digest; None when there is none."""
+
+    def digest_of(self, name: str) -> str | None:
+        """The digest behind a tag, as cheaply as possible; None when there is none."""
+
+    def has(self, digest: str) -> bool:
+        """Whether the blob is there."""
+
+    def chunks(self, blob: Descriptor, start: int = 0) -> Iterator[bytes]:
+        """A blob's bytes from `start` on, not checked against the digest."""
+
+    def put(self, content: Content, digest: str, report: Report) -> Blob:
+        """Store a blob whose digest is known, or (with an empty one) found out on the way."""
+
+    def mount(self, blob: Descriptor, source: "Store") -> bool:
+        """Take a blob over from another store without moving its bytes; False where that is not possible."""
+
+    def put_document(self, document: Document, tag: str = "") -> None:
+        """Store a manifest or index, under a tag if one is given."""
+
+    def close(self) -> None:
+        """Let go of connections and locks."""
+
+
+def open_store(reference: Reference, access: Access, stop: threading.Event, *, write: bool = False) -> Store:
+    """The place that a reference names; a layout that does not exist yet is made by the first write."""
+    if reference.layout is not None:
+        from roadie.modelcar.layout import Layout
+
+        return Layout(reference)
+    from roadie.modelcar.registry import Registry
+
+    return Registry(reference, access, stop, write=write)

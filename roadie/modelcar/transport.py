@@ -1,0 +1,345 @@
+"""HTTP to a registry: kept connections, time-outs on every socket operation, and errors that are Roadie's own.
+
+This is the one place that touches http.client, ssl and sockets. Whatever goes wrong there comes out as
+ConnectionFailedError, which callers may retry; what the server answers comes out as an Answer, whatever its status.
+"""
+
+import contextlib
+import http.client
+import os
+import select
+import socket
+import ssl
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from roadie.errors import RegistryError, UsageError
+from roadie.modelcar.documents import MAX_DOCUMENT
+from roadie.modelcar.layers import BUFFER, Part
+
+_REDIRECTS = {301, 302, 303, 307, 308}
+_LOOPBACK = ("127.", "localhost", "[::1]")
+
+
+class ConnectionFailedError(RegistryError):
+    """The connection broke, timed out or could not be made: nothing is known of what the server did.
+
+    `retryable` is False where a second try cannot help: an untrusted certificate, a name without an address.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a registry is reached. `timeout` is in seconds and holds for every single socket operation.
+
+    Without `username` the credentials come from the environment and Docker's configuration files (credentials.py);
+    the environment's REGISTRY_USERNAME only when `own`: a base's registry must not get the image's password.
+    """
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    plain_http: bool = False
+    ca_file: str = ""
+    timeout: float = 60.0
+    own: bool = True
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server said: status, headers in lower case, and a body of at most 8 MiB (blobs are streamed)."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
+class Body:
+    """Bytes to send once, in parts that may come from an open file; `size` is their sum."""
+
+    parts: Iterable[Part]
+    size: int
+
+
+class Transport:
+    """Connections to any number of hosts, one a thread and host; close() ends them all, also those in use."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._open: set[http.client.HTTPConnection] = set()
+        self._closed = False
+        self._tls: ssl.SSLContext | None = None
+
+    def scheme(self, host: str) -> str:
+        """`http` on loopback or when it was asked for, otherwise `https`; a CA file always means `https`."""
+        plain = self._access.plain_http or host.startswith(_LOOPBACK)
+        return "http" if plain and not self._access.ca_file else "https"
+
+    def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body = b"", timeout: float = 0
+    ) -> Answer:
+        """One request and its whole answer; the connection is kept for the next one of this thread."""
+        with self._response(method, url, headers, body, timeout) as response, self._translated(method, url):
+            data = response.read(MAX_DOCUMENT + 1)
+            if len(data) > MAX_DOCUMENT:
+                raise RegistryError(f"{_host(url)} answered {method} with more than 8 MiB: it is no registry.")
+            return _answer(response, data)
+
+    @contextlib.contextmanager
+    def stream(self, url: str, headers: Mapping[str, str]) -> Iterator[tuple[Answer, Iterator[bytes]]]:
+        """GET with the body in chunks; redirects are followed, without credentials to another host."""
+        headers = dict(headers)
+        for _ in range(5):
+            with self._response("GET", url, headers, b"", 0) as response:
+                if response.status not in _REDIRECTS:
+                    yield _answer(response, b""), self._chunks(response, url)
+                    return
+                with self._translated("GET", url):
+                    response.read(MAX_DOCUMENT)
+            target = absolute(url, response.headers.get("location", ""))
+            if not same_origin(url, target):
+                headers.pop("Authorization", None)
+            url = target
+        raise RegistryError(f"{_host(url)} redirects in a circle: the registry's storage is misconfigured.")
+
+    def _chunks(self, response: http.client.HTTPResponse, url: str) -> Iterator[bytes]:
+        while True:
+            with self._translated("GET", url):
+                chunk = response.read(BUFFER)
+                if not chunk and response.length:
+                    raise http.client.IncompleteRead(b"")
+            if not chunk:
+                return
+            yield chunk
+
+    def close(self) -> None:
+        """Shut every connection, so that a thread that waits on one fails at once."""
+        with self._lock:
+            self._closed = True
+            connections, self._open = list(self._open), set()
+        for connection in connections:
+            with contextlib.suppress(OSError, AttributeError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
+            connection.close()
+
+    @contextlib.contextmanager
+    def _response(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body, timeout: float
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Send and yield the response; the connection is dropped unless the response was read to its end."""
+        parts = urlsplit(url)
+        connection: http.client.HTTPConnection | None = None
+        try:
+            with self._translated(method, url):
+                connection, kept = self._connection(parts)
+                try:
+                    response = self._exchange(connection, parts, method, headers, body, timeout)
+                except (ConnectionError, http.client.BadStatusLine):
+                    if not kept or isinstance(body, Body):
+                        raise
+                    # The server may have closed a kept connection in the meantime: no failure, use a fresh one.
+                    self._drop(connection)
+                    connection, _ = self._connection(parts)
+                    response = self._exchange(connection, parts, method, headers, body, timeout)
+            yield response
+            if response.isclosed() and not response.will_close:
+                connection = None
+        finally:
+            if connection is not None:
+                self._drop(connection)
+
+    def _exchange(
+        self,
+        connection: http.client.HTTPConnection,
+        parts: SplitResult,
+        method: str,
+        headers: Mapping[str, str],
+        body: bytes | Body,
+        timeout: float,
+    ) -> http.client.HTTPResponse:
+        size = body.size if isinstance(body, Body) else len(body)
+        target = parts._replace(scheme="", netloc="").geturl() or "/"
+        if isinstance(connection, _ProxiedConnection):
+            target, headers = parts.geturl(), {**headers, **connection.proxy_headers}
+        connection.putrequest(method, target, skip_accept_encoding=True)
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        if size or method in {"POST", "PUT", "PATCH"}:
+            connection.putheader("Content-Length", str(size))
+        connection.endheaders(body if isinstance(body, bytes) and body else None)
+        sock = connection.sock
+        if isinstance(body, Body):
+            try:
+                _send_parts(sock, body.parts)
+            except ConnectionError:
+                # The server may have answered (401, 413) and hung up without reading on: its answer says more.
+                sock.settimeout(1)
+                with contextlib.suppress(OSError, http.client.HTTPException):
+                    return connection.getresponse()
+                raise
+        sock.settimeout(timeout or self._access.timeout)
+        response = connection.getresponse()
+        sock.settimeout(self._access.timeout)
+        return response
+
+    def _connection(self, parts: SplitResult) -> tuple[http.client.HTTPConnection, bool]:
+        """This thread's connection to the host, and whether it was already open."""
+        kept: dict[tuple[str, str], http.client.HTTPConnection] = self._local.__dict__.setdefault("kept", {})
+        key = (parts.scheme, parts.netloc)
+        connection = kept.get(key)
+        if connection is not None and connection.sock is not None:
+            return connection, True
+        connection = kept[key] = self._connect(parts)
+        with self._lock:
+            if self._closed:
+                connection.close()
+                raise ConnectionAbortedError("the push was given up")
+            self._open.add(connection)
+        return connection, False
+
+    def _connect(self, parts: SplitResult) -> http.client.HTTPConnection:
+        host, port, timeout = parts.hostname or "", parts.port, self._access.timeout
+        proxy = _proxy(parts)
+        connection: http.client.HTTPConnection
+        if parts.scheme == "https":
+            at = (proxy.hostname or "", proxy.port) if proxy else (host, port)
+            connection = http.client.HTTPSConnection(*at, timeout=timeout, context=self._tls_context())
+            if proxy:
+                connection.set_tunnel(host, port, _proxy_headers(proxy))
+        elif proxy:
+            connection = _ProxiedConnection(proxy.hostname or "", proxy.port, timeout=timeout)
+            connection.proxy_headers = _proxy_headers(proxy)
+        else:
+            connection = http.client.HTTPConnection(host, port, timeout=timeout)
+        connection.connect()
+        return connection
+
+    def _tls_context(self) -> ssl.SSLContext:
+        with self._lock:
+            if self._tls is None:
+                self._tls = ssl.create_default_context()
+                if path := self._access.ca_file:
+                    try:
+                        self._tls.load_verify_locations(path)
+                    except OSError as error:
+                        why = error.strerror or "no certificate in it"
+                        raise UsageError(f"CA file {path} cannot be used ({why}): give a PEM file.") from error
+            return self._tls
+
+    def _drop(self, connection: http.client.HTTPConnection) -> None:
+        connection.close()
+        with self._lock:
+            self._open.discard(connection)
+
+    @contextlib.contextmanager
+    def _translated(self, method: str, url: str) -> Iterator[None]:
+        """Turn what sockets, TLS and http.client raise into ConnectionFailedError."""
+        try:
+            yield
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            message, retryable = _explain(method, _host(url), self._access.timeout, error)
+            raise ConnectionFailedError(message, retryable=retryable) from error
+
+
+def _explain(method: str, host: str, timeout: float, error: Exception) -> tuple[str, bool]:
+    """What a failure means, and whether it may pass by itself."""
+    if isinstance(error, TimeoutError):
+        return f"{host} did not go on with {method} within {timeout:g} s: is it overloaded or unreachable?", True
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"The certificate of {host} is not trusted ({error.verify_message}): give its CA file.", False
+    if isinstance(error, ssl.SSLError) and "WRONG_VERSION" in str(error):
+        return f"{host} does not speak TLS: allow plain HTTP if that is what you want.", False
+    if isinstance(error, ConnectionRefusedError):
+        return f"{host} refuses connections: is the registry running, and is this its port?", True
+    if isinstance(error, socket.gaierror):
+        return f"{host} has no address: is the registry's name right?", False
+    return f"The connection to {host} broke at {method} ({type(error).__name__}): try again.", True
+
+
+class _ProxiedConnection(http.client.HTTPConnection):
+    """Plain HTTP by way of a proxy, which wants the whole URL in the request line."""
+
+    proxy_headers: Mapping[str, str]
+
+
+def _send_parts(sock: socket.socket, parts: Iterable[Part]) -> None:
+    """Send each part, from the file itself where the socket is plain: its bytes then are not copied once more."""
+    direct = not isinstance(sock, ssl.SSLSocket)
+    for view, file, offset in parts:
+        if not direct or file < 0:
+            sock.sendall(view)
+        else:
+            _send_file(sock, file, offset, offset + len(view))
+
+
+def _send_file(sock: socket.socket, file: int, offset: int, end: int) -> None:
+    while offset < end:
+        try:
+            sent = os.sendfile(sock.fileno(), file, offset, end - offset)
+        except BlockingIOError:
+            _wait_writable(sock)
+            continue
+        if not sent:
+            return  # the file shrank: its reader says so
+        offset += sent
+
+
+def _wait_writable(sock: socket.socket) -> None:
+    poll = select.poll()
+    poll.register(sock, select.POLLOUT)
+    if not poll.poll((sock.gettimeout() or 60) * 1000):
+        raise TimeoutError("the server stopped reading")
+
+
+def _answer(response: http.client.HTTPResponse, body: bytes) -> Answer:
+    return Answer(response.status, {name.lower(): value for name, value in response.headers.items()}, body)
+
+
+def absolute(base: str, location: str) -> str:
+    """A Location, which may be relative, as a URL."""
+    parts = urlsplit(location)
+    if not location:
+        raise RegistryError(f"{_host(base)} sent no Location: it does not speak the OCI distribution protocol.")
+    if parts.netloc:
+        return parts._replace(scheme=parts.scheme or urlsplit(base).scheme).geturl()
+    return urlsplit(base)._replace(path=parts.path, query=parts.query).geturl()
+
+
+def same_origin(one: str, other: str) -> bool:
+    """Whether two URLs lead to the same server, so that credentials for one may go to the other."""
+    first, second = urlsplit(one), urlsplit(other)
+    return (first.scheme, first.netloc) == (second.scheme, second.netloc)
+
+
+def _host(url: str) -> str:
+    """The host, and nothing of the query, which may carry a registry's session state."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def _proxy(parts: SplitResult) -> SplitResult | None:
+    """The proxy for a URL from http_proxy, https_proxy and no_proxy, in either case; never for loopback."""
+    name = f"{parts.scheme}_proxy"
+    value = os.environ.get(name) or os.environ.get(name.upper())
+    if not value or parts.netloc.startswith(_LOOPBACK):
+        return None
+    from urllib.request import proxy_bypass
+
+    proxy = urlsplit(value if "://" in value else f"http://{value}")
+    return None if proxy_bypass(parts.netloc) or not proxy.hostname else proxy
+
+
+def _proxy_headers(proxy: SplitResult) -> dict[str, str]:
+    if not proxy.username:
+        return {}
+    from base64 import b64encode
+
+    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": f"Basic {b64encode(pair.encode()).decode()}"}

@@ -1,0 +1,131 @@
+"""Sending one blob into a registry: in one pass when its digest is not known, resumed or begun anew when it breaks.
+
+One pass: POST opens a session, PATCH sends the bytes while the hash runs over them, PUT closes it with the digest (OCI
+distribution specification 1.1, "Pushing a blob in chunks", with one chunk). A POST that carries the blob itself is not
+used: distribution 2.8 may answer 202 and drop the body.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from http import HTTPStatus as Status
+from typing import TYPE_CHECKING
+
+from roadie.errors import RegistryError
+from roadie.modelcar.layers import Content, Part
+from roadie.modelcar.retry import CancelledError, RefusedError, wait_before
+from roadie.modelcar.store import Blob, Report
+from roadie.modelcar.transport import Answer, Body, absolute
+
+if TYPE_CHECKING:
+    from roadie.modelcar.registry import Registry
+
+# Blobs up to this size go in the closing PUT itself, which saves a request.
+SMALL = 4 << 20
+# A registry may hash or move the whole blob before it answers the closing PUT: seconds of patience per byte.
+_PATIENCE = 1 / (20 << 20)
+# Answers after which the session is not worth another request: gone, or its bytes are not what they should be.
+_BROKEN_SESSION = {400, 404, 409, 416}
+
+
+class Upload:
+    """One blob on its way; `digest` is empty when it is to be found out."""
+
+    def __init__(self, registry: "Registry", content: Content, digest: str, report: Report) -> None:
+        self._registry, self._content, self._report = registry, content, report
+        self._digest = digest
+        self._hash = hashlib.sha256()
+        self._reached = 0
+        self._sent = 0
+        self._session = ""
+        self._token_renewed = False
+
+    def run(self) -> Blob:
+        """Send it, patiently; raises RegistryError when it cannot be done, ModelCarError when a file was changed."""
+        attempt = 0
+        try:
+            while True:
+                reached = self._reached
+                try:
+                    self._once()
+                    break
+                except RegistryError as error:
+                    if self._reached > reached:
+                        attempt, self._token_renewed = 0, False
+                    if self._recovered(attempt, error):
+                        break
+                    attempt += 1
+        except BaseException:
+            if self._session:
+                self._registry.cancel(self._session)
+            raise
+        return Blob(self._digest, self._content.size, self._sent)
+
+    def _recovered(self, attempt: int, error: RegistryError) -> bool:
+        """Make ready for another try, or raise `error` when none can help; True when the blob turns out to be there."""
+        if isinstance(error, RefusedError) and error.status == Status.UNAUTHORIZED and not self._token_renewed:
+            self._token_renewed = True  # the token ran out on the way; request() has fetched a new one
+            return False
+        if isinstance(error, RefusedError) and error.status in _BROKEN_SESSION and self._session:
+            self._session = ""
+            error.retryable = attempt == 0
+        wait_before(attempt, error, self._registry.stop)
+        # The answer to a closing PUT may have been lost on its way here.
+        return bool(self._digest) and self._registry.has(self._digest)
+
+    def _once(self) -> None:
+        start = self._resume()
+        size, small = self._content.size, self._content.size <= SMALL and self._digest
+        if not small:
+            self._patch(start)
+        digest = self._digest = self._digest or f"sha256:{self._hash.hexdigest()}"
+        body = b"".join(bytes(part.view) for part in self._parts(0)) if small else b""
+        url = f"{self._session}{'&' if '?' in self._session else '?'}digest={digest}"
+        headers = {"Content-Type": "application/octet-stream"}
+        patience = self._registry.timeout + size * _PATIENCE
+        answer = self._registry.request("PUT", url, headers, body, timeout=patience)
+        if answer.status != Status.CREATED:  # "201 Created" alone means that the blob is there
+            raise self._registry.refused(answer, f"take {self._content.label}")
+
+    def _resume(self) -> int:
+        """Where to go on: the offset that the registry has of an open session, or 0 in a new one."""
+        if self._session:
+            answer = self._registry.request("GET", self._session)
+            if answer.status == Status.NO_CONTENT:
+                self._moved(answer)
+                last = answer.headers.get("range", "").removeprefix("bytes=").partition("-")[2]
+                # distribution says 0-0 for an empty upload too
+                return min(int(last) + 1, self._content.size) if last.isdigit() and last != "0" else 0
+        answer = self._registry.ask("POST", "/blobs/uploads/", expect={Status.ACCEPTED})
+        self._moved(answer)
+        return 0
+
+    def _patch(self, start: int) -> None:
+        size = self._content.size
+        if start == size:
+            return
+        headers = {"Content-Type": "application/octet-stream"}
+        if start:
+            headers["Content-Range"] = f"{start}-{size - 1}"
+        answer = self._registry.request("PATCH", self._session, headers, Body(self._parts(start), size - start))
+        if answer.status not in {Status.CREATED, Status.ACCEPTED, Status.NO_CONTENT}:
+            raise self._registry.refused(answer, f"take {self._content.label}")
+        self._moved(answer)
+
+    def _parts(self, position: int) -> Iterator[Part]:
+        """The bytes from `position` on, hashed where they have not been yet, counted and reported as they leave."""
+        for part in self._content.parts(position):
+            if self._registry.stop.is_set():
+                raise CancelledError("The push was given up.")
+            end = position + len(part.view)
+            if end > self._reached:
+                if not self._digest:
+                    self._hash.update(part.view[max(0, self._reached - position) :])
+                self._reached = end
+            yield part
+            self._sent += end - position
+            position = end
+            self._report(self._content.label, position, self._content.size)
+
+    def _moved(self, answer: Answer) -> None:
+        """Take the session's new address, which changes with every request and may be relative."""
+        self._session = absolute(self._registry.base, answer.headers.get("location", "") or self._session)
