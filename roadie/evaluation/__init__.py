@@ -1,1 +1,31 @@
-"""TODO: the tour of this room."""
+"""Evaluation: is the challenger really better than the champion, and can one show why.
+
+`evaluate` scores both model files with ONNX runtime on the same holdout, compares them metric by metric with a
+paired bootstrap over groups (songs), and decides by the gate: promote, reject, inconclusive or unchanged, each with
+a sentence. It writes one HTML report that needs no network.
+
+The gate (`GateConfig`) names a metric, a mode (superiority, or non-inferiority with a margin), how sure to
+be, and floors. Without a champion the floors alone decide; NaN or a metric that cannot be computed never
+promotes; a champion that cannot be scored is an EvaluationError. Nothing here knows about charts: `Columns`
+says what a holdout's columns mean, and the models say which features and classes they have.
+"""
+
+from roadie.evaluation.bootstrap import Comparison
+from roadie.evaluation.decision import Check, Decision
+from roadie.evaluation.evaluate import Evaluation, evaluate
+from roadie.evaluation.gate import GateConfig, parse_gate
+from roadie.evaluation.holdout import Columns
+from roadie.evaluation.slices import Confusion, Slice
+
+__all__ = [
+    "Check",
+    "Columns",
+    "Comparison",
+    "Confusion",
+    "Decision",
+    "Evaluation",
+    "GateConfig",
+    "Slice",
+    "evaluate",
+    "parse_gate",
+]

@@ -1,0 +1,107 @@
+"""The gate's configuration: which metric decides, how sure to be, and what no model may fall short of."""
+
+from collections.abc import Mapping
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from roadie.errors import EvaluationError
+from roadie.evaluation.metrics import METRICS, SLICE_METRICS
+
+
+class GateConfig(BaseModel):
+    """What a challenger has to show. A floor is the worst value allowed, whichever way the metric points."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    metric: str = Field(default="log_loss", description="The metric that challenger and champion are compared by.")
+    mode: Literal["superiority", "non-inferiority"] = Field(
+        default="superiority",
+        description="superiority: better by more than the margin; non-inferiority: not worse by the margin.",
+    )
+    margin: float = Field(default=0.0, ge=0, description="In units of the metric.")
+    confidence: float = Field(
+        default=0.95,
+        gt=0.5,
+        lt=1,
+        description="How sure to be before promoting; of equal challengers 1 - confidence get through.",
+    )
+    resamples: int = Field(default=10_000, ge=200, le=1_000_000, description="Bootstrap resamples.")
+    seed: int = Field(default=0, ge=0, description="Seed of the bootstrap.")
+    minimum_songs: int = Field(default=100, ge=2, description="Fewer songs (groups) decide nothing.")
+    floors: dict[str, float] = Field(
+        default={"gain": 0.0}, description="Worst value allowed on the whole holdout, per metric."
+    )
+    slice_floors: dict[str, float] = Field(
+        default={},
+        description="Worst value allowed in each country, per metric (log_loss, gain, top_1, top_5).",
+    )
+    slice_minimum_songs: int = Field(
+        default=30,
+        ge=1,
+        description="Countries with fewer songs are not held to slice_floors.",
+    )
+
+    @field_validator("metric")
+    @classmethod
+    def _metric_is_known(cls, name: str) -> str:
+        return _known([name], METRICS)[0]
+
+    @field_validator("floors")
+    @classmethod
+    def _floors_are_known(cls, floors: dict[str, float]) -> dict[str, float]:
+        _known(list(floors), METRICS)
+        return floors
+
+    @field_validator("slice_floors")
+    @classmethod
+    def _slice_floors_are_known(cls, floors: dict[str, float]) -> dict[str, float]:
+        _known(list(floors), SLICE_METRICS)
+        return floors
+
+    @model_validator(mode="after")
+    def _non_inferiority_has_a_margin(self) -> Self:
+        if self.mode == "non-inferiority" and self.margin == 0:
+            raise ValueError("non-inferiority needs a margin above 0: how much worse may the challenger be")
+        return self
+
+    @property
+    def threshold(self) -> float:
+        """The improvement that has to be exceeded, in units of the metric."""
+        return self.margin if self.mode == "superiority" else -self.margin
+
+
+def parse_gate(values: Mapping[str, object]) -> GateConfig:
+    """Check a gate configuration.
+
+    Raises:
+        EvaluationError: it is empty, a name is unknown, or a value is out of bounds.
+    """
+    if not values:
+        raise EvaluationError(
+            'The gate has no configuration, so nothing could be promoted; give at least {"metric": "log_loss"}'
+        )
+    try:
+        return GateConfig.model_validate(dict(values))
+    except ValidationError as error:
+        raise EvaluationError(_sentence(error)) from error
+
+
+def _known(names: list[str], metrics: Mapping[str, object]) -> list[str]:
+    unknown = sorted(set(names) - set(metrics))
+    if unknown:
+        raise ValueError(f"there is no metric {', '.join(unknown)} here, only {', '.join(metrics)}")
+    return names
+
+
+def _sentence(error: ValidationError) -> str:
+    """All complaints of pydantic in one sentence, with the known names where one is unknown."""
+    details = error.errors(include_url=False)
+    unknown = [str(detail["loc"][0]) for detail in details if detail["type"] == "extra_forbidden"]
+    if unknown:
+        return f"The gate has no setting {', '.join(unknown)}; it knows {', '.join(GateConfig.model_fields)}"
+    complaints = (
+        f"{'.'.join(map(str, detail['loc'])) or 'mode'}: {detail['msg'].removeprefix('Value error, ')}"
+        for detail in details
+    )
+    return f"The gate's configuration is unusable; correct {'; '.join(complaints)}"

@@ -1,0 +1,68 @@
+"""The report: one HTML file that says what was decided and why, readable without network, light or dark."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from roadie.evaluation import plots
+from roadie.evaluation.metrics import METRICS, SLICE_METRICS
+
+if TYPE_CHECKING:
+    from roadie.evaluation.evaluate import Evaluation
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+MOST_BARS = 25
+
+
+def write_report(evaluation: "Evaluation", facts: Mapping[str, str], path: Path) -> None:
+    """Write the report; the same evaluation and facts give the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render_report(evaluation, facts), encoding="utf-8")
+
+
+def render_report(evaluation: "Evaluation", facts: Mapping[str, str]) -> str:
+    """Render the report as HTML."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(number=_number, signed=lambda value: _number(value, "+.4f"))
+    sliced = evaluation.gate.metric if evaluation.gate.metric in SLICE_METRICS else "log_loss"
+    sign = METRICS[sliced].sign
+    improvements = {part.label: sign * (part.challenger[sliced] - part.reference[sliced]) for part in evaluation.slices}
+    worst_first = sorted(evaluation.slices, key=lambda part: (improvements[part.label], part.label))
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        evaluation=evaluation,
+        decision=evaluation.decision,
+        gate=evaluation.gate,
+        metrics=METRICS,
+        slice_metrics=SLICE_METRICS,
+        sliced=sliced,
+        improvements=improvements,
+        slices=worst_first,
+        shown=min(MOST_BARS, len(worst_first)),
+        plots=_plots(evaluation, [(part.label, improvements[part.label]) for part in worst_first[:MOST_BARS]]),
+        facts={
+            **facts,
+            "challenger": f"sha256:{evaluation.challenger_sha256}",
+            "champion": f"sha256:{evaluation.champion_sha256}" if evaluation.champion_sha256 else "none",
+            "holdout": f"sha256:{evaluation.holdout_sha256}",
+            "gate": evaluation.gate.model_dump_json(),
+        },
+    )
+
+
+def _plots(evaluation: "Evaluation", worst: list[tuple[str, float]]) -> dict[str, Markup]:
+    drawn = {
+        "reliability": plots.reliability(evaluation.calibration),
+        "slices": plots.bars(f"improvement over the {evaluation.reference}", *zip(*worst, strict=True)),
+        "confusion": plots.heat_map(evaluation.confusion),
+    }
+    if evaluation.curve:
+        drawn["curve"] = plots.training_curve(evaluation.curve)
+    return drawn
+
+
+def _number(value: float, form: str = ".4f") -> str:
+    return format(value, form) if math.isfinite(value) else "n/a"

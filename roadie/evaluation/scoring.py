@@ -1,0 +1,113 @@
+"""Models and their probabilities: whatever ONNX runtime can load, scored the same way."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import polars as pl
+from numpy.typing import NDArray
+
+from roadie.errors import EvaluationError
+
+OUTPUT = "probabilities"
+SUM_TOLERANCE = 1e-3  # rounding in float32; sigmoid outputs miss it by far
+BATCH = 65_536
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded ONNX model and what it says of itself; `role` is challenger or champion."""
+
+    role: str
+    session: Any
+    sha256: str
+    size: int
+    features: tuple[str, ...]
+    classes: tuple[str, ...]
+    curve: tuple[float, ...]
+
+
+def load_model(path: Path, role: str) -> Model:
+    """Load a model.
+
+    Raises:
+        EvaluationError: the file is missing, does not run here, or does not name its features and classes.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        content = path.read_bytes()
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own exceptions share no base class
+        raise EvaluationError(
+            f"The {role} cannot be scored: {path.name} is no ONNX model that runs here; export it again"
+        ) from error
+    if OUTPUT not in (output.name for output in session.get_outputs()):
+        raise EvaluationError(f"The {role} cannot be scored: its model has no output {OUTPUT}; export it with one")
+    properties = session.get_modelmeta().custom_metadata_map
+    inputs = [value.name for value in session.get_inputs()]
+    named = len(inputs) > 1  # a single input is a matrix, and only the metadata can say what its columns are
+    return Model(
+        role=role,
+        session=session,
+        sha256=hashlib.sha256(content).hexdigest(),
+        size=len(content),
+        features=tuple(inputs) if named else tuple(map(str, _listed(properties, "roadie.features", role))),
+        classes=tuple(map(str, _listed(properties, "roadie.classes", role))),
+        curve=tuple(map(float, _listed({"roadie.curve": "[]"} | properties, "roadie.curve", role))),
+    )
+
+
+def score(model: Model, inputs: pl.DataFrame, classes: Sequence[str]) -> NDArray[np.float64]:
+    """Probabilities of `classes` by name, 0 for one that the model does not know, [cases, classes]; NaN is kept.
+
+    Raises:
+        EvaluationError: the table lacks a feature, the model fails on it, or its outputs are no probabilities.
+    """
+
+    def unusable(why: str) -> EvaluationError:
+        return EvaluationError(f"The {model.role} cannot be scored: {why}")
+
+    missing = [name for name in model.features if name not in inputs.columns]
+    if missing:
+        raise unusable(f"the holdout has no column {', '.join(missing)}; score it on a table that has")
+    try:
+        matrix = inputs.select(pl.col(model.features).cast(pl.Float32)).to_numpy()
+        parts = [_run(model, matrix[start : start + BATCH]) for start in range(0, len(matrix), BATCH)]
+    except Exception as error:  # onnxruntime's own exceptions share no base class
+        raise unusable("its model fails on the holdout's features; export it again") from error
+    own = np.concatenate(parts).astype(np.float64)
+    if own.shape != (len(matrix), len(model.classes)):
+        raise unusable(f"it names {len(model.classes)} classes and returns {own.shape[1:]}; export it again")
+    sums = own.sum(axis=1)
+    if (np.abs(sums - 1) > SUM_TOLERANCE).any() or (own < 0).any():
+        worst = sums[np.nanargmax(np.abs(sums - 1))]
+        raise unusable(f"its probabilities add up to {worst:.3g}, not to 1; end the model in a softmax")
+    probabilities = np.zeros((len(matrix), len(classes)))
+    probabilities[:, [classes.index(name) for name in model.classes]] = own
+    return probabilities
+
+
+def _run(model: Model, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    if len(names := [value.name for value in model.session.get_inputs()]) == 1:
+        feed = {names[0]: matrix}
+    else:
+        feed = {name: matrix[:, [index]] for index, name in enumerate(model.features)}
+    return np.asarray(model.session.run([OUTPUT], feed)[0])
+
+
+def _listed(properties: Mapping[str, str], key: str, role: str) -> list[Any]:
+    """A JSON array from the model's metadata."""
+    try:
+        values = json.loads(properties[key])
+    except (KeyError, ValueError):
+        values = None
+    if not isinstance(values, list):
+        raise EvaluationError(f"The {role} cannot be scored: its metadata has no JSON array {key}; write it there")
+    return values

@@ -1,0 +1,65 @@
+"""The examples as arrays."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadie.data import FEATURES, GROUP, LABEL, WEIGHT, read_examples
+from roadie.errors import TrainingError
+
+MINIMUM_SONGS = 20  # fewer cannot even fill a batch; the gate asks for far more before it believes a number
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a trainer sees: one example per song and country.
+
+    features float32 [examples, features]; labels int64 [examples], indices into classes; weights float64
+    [examples], the number of chart entries that an example stands for.
+    """
+
+    features: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    classes: tuple[str, ...]
+    songs: int
+
+    @property
+    def prior(self) -> NDArray[np.float64]:
+        """Share of the chart entries that each class has, [classes]."""
+        counts = np.bincount(self.labels, self.weights, minlength=len(self.classes))
+        return np.asarray(counts / counts.sum(), dtype=np.float64)
+
+
+def read_table(examples: Path) -> Table:
+    """Read the examples; raise TrainingError when nothing can be learnt from them."""
+    frame = read_examples(examples)
+    songs = frame[GROUP].n_unique()
+    if songs < MINIMUM_SONGS:
+        raise TrainingError(
+            f"{examples.name} holds {songs} songs, but training needs {MINIMUM_SONGS}; give it more charts"
+        )
+    classes, labels = np.unique(frame[LABEL].to_numpy(), return_inverse=True)
+    if len(classes) < 2:  # noqa: PLR2004
+        raise TrainingError(
+            f"{examples.name} holds the single country {classes[0]!r}, so there is nothing to tell apart; "
+            "give it the charts of more countries"
+        )
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
+        features = frame.select(FEATURES).to_numpy().astype(np.float32)
+    finite = np.isfinite(features).all(axis=0)
+    broken = [name for name, usable in zip(FEATURES, finite, strict=True) if not usable]
+    if broken:
+        raise TrainingError(
+            f"{examples.name} has values in {', '.join(broken)} that are missing, infinite or too large for "
+            "float32; correct or drop those songs"
+        )
+    return Table(
+        features=features,
+        labels=labels.astype(np.int64),
+        weights=frame[WEIGHT].to_numpy().astype(np.float64),
+        classes=tuple(str(name) for name in classes),
+        songs=songs,
+    )

@@ -1,0 +1,139 @@
+"""Fit, export, compare the two, write."""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import ModelProto
+from threadpoolctl import threadpool_limits
+
+from roadie.data import FEATURES
+from roadie.errors import TrainingError
+from roadie.training.graph import OUTPUT, Wrapping, build_model
+from roadie.training.hyperparameters import Fitted, Hyperparameters
+from roadie.training.table import Table, read_table
+from roadie.training.trainers import parse_hyperparameters
+
+LIBRARIES = (
+    "numpy",
+    "onnx",
+    "polars",
+    "scikit-learn",
+    "scipy",
+    "skl2onnx",
+)  # those that decide about the model's bytes
+TOLERANCE = 1e-5  # how far the exported model may stray from the fitted one
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The model file and what it was made of.
+
+    `rows` counts chart entries, `examples` (song, country) pairs; `curve` is the training loss per epoch,
+    empty where the trainer has no epochs.
+    """
+
+    model: Path
+    sha256: str
+    classes: tuple[str, ...]
+    features: tuple[str, ...]
+    rows: int
+    examples: int
+    songs: int
+    curve: tuple[float, ...]
+    seconds: float
+    libraries: Mapping[str, str]
+    hyperparameters: Mapping[str, object]
+
+
+def train(examples: Path, directory: Path, *, hyperparameters: Mapping[str, object], seed: int) -> Trained:
+    """Train on the examples table and write ``directory/1/model.onnx``.
+
+    An example is a (song, country) pair weighted by its chart entries: the sum of weight * -log p is the
+    cross-entropy over the single entries (Bishop, Pattern Recognition and Machine Learning, eq. 4.108) with
+    equal terms collected, so the optimum is the same with far fewer rows.
+
+    Raises:
+        TrainingError: the hyperparameters are unusable, or nothing can be learnt from the table.
+        DataError: the table is broken.
+    """
+    started = time.perf_counter()
+    settings = parse_hyperparameters(hyperparameters)
+    if not 0 <= seed < 2**32:
+        raise TrainingError(f"The seed is {seed} but must lie between 0 and {2**32 - 1}; choose another one")
+    table = read_table(examples)
+    wrapping = Wrapping.measure(
+        table.features, table.weights, table.prior, clip=settings.clip_sigma, prior_share=settings.prior_share
+    )
+    # One thread: small nets gain nothing from more, and sums in another order would change the bytes.
+    with threadpool_limits(limits=1):
+        fitted = _fit(settings, wrapping.standardise(table.features), table, seed)
+        native = wrapping.mix(fitted.classifier.predict_proba(wrapping.standardise(table.features)))
+    libraries = {name: version(name) for name in LIBRARIES}
+    model = build_model(
+        fitted.classifier, wrapping, FEATURES, _metadata(table, settings, seed, libraries, fitted.curve)
+    )
+    _check_export(model, table, native)
+    content = model.SerializeToString(deterministic=True)
+    path = directory / "1" / "model.onnx"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return Trained(
+        model=path,
+        sha256=hashlib.sha256(content).hexdigest(),
+        classes=table.classes,
+        features=FEATURES,
+        rows=int(table.weights.sum()),
+        examples=len(table.labels),
+        songs=table.songs,
+        curve=fitted.curve,
+        seconds=time.perf_counter() - started,
+        libraries=libraries,
+        hyperparameters=settings.model_dump(mode="json"),
+    )
+
+
+def _fit(settings: Hyperparameters, standardised: NDArray[np.float32], table: Table, seed: int) -> Fitted:
+    try:
+        return settings.fit(standardised, table.labels, table.weights, seed)
+    except ValueError as error:  # scikit-learn's, when the solver ran off to infinity
+        raise TrainingError(
+            f"The trainer {settings.trainer!r} gave up ({error}); try a smaller learning rate or more regularisation"
+        ) from error
+
+
+def _metadata(
+    table: Table, settings: Hyperparameters, seed: int, libraries: Mapping[str, str], curve: tuple[float, ...]
+) -> dict[str, str]:
+    """What travels inside the model file, as JSON; no times and no paths, or equal models would differ."""
+    values: dict[str, object] = {
+        "roadie.features": FEATURES,
+        "roadie.classes": table.classes,
+        "roadie.seed": seed,
+        "roadie.hyperparameters": settings.model_dump(mode="json"),
+        "roadie.libraries": libraries,
+        "roadie.curve": [round(loss, 6) for loss in curve],
+    }
+    return {key: json.dumps(value, ensure_ascii=False, sort_keys=True) for key, value in values.items()}
+
+
+def _check_export(model: ModelProto, table: Table, native: NDArray[np.floating]) -> None:
+    """Refuse a model that says something else in ONNX than in scikit-learn on the songs it was trained on."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    columns = {name: table.features[:, [index]] for index, name in enumerate(FEATURES)}
+    exported = session.run([OUTPUT], columns)[0]
+    difference = float(np.abs(exported - native).max())
+    if not difference <= TOLERANCE:  # also true when it is NaN
+        raise TrainingError(
+            f"The exported model differs from the fitted one by {difference:.2g}, more than {TOLERANCE:.0e}; "
+            "make the hyperparameters less extreme, the fit has probably diverged"
+        )

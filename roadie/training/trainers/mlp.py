@@ -1,0 +1,56 @@
+"""The default trainer: a small multi-layer perceptron."""
+
+import warnings
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+
+from roadie.training.hyperparameters import Fitted, Hyperparameters
+
+Width = Annotated[int, Field(ge=1, le=4096)]
+
+
+class Mlp(Hyperparameters):
+    """scikit-learn's MLPClassifier with Adam, for a fixed number of epochs.
+
+    A fixed number, because scikit-learn's early stopping holds out single rows, so that the rows of one song
+    would stand on both sides.
+    """
+
+    trainer: Literal["mlp"] = Field(default="mlp", description="A small neural network.")
+    hidden_layers: tuple[Width, ...] = Field(
+        default=(64,),
+        min_length=1,
+        max_length=8,
+        description="Width of each hidden layer.",
+    )
+    epochs: int = Field(default=40, ge=1, le=10_000, description="Passes over the training songs.")
+    batch_size: int = Field(default=200, ge=1, le=1_000_000, description="Examples per gradient step.")
+    learning_rate: float = Field(default=1e-3, gt=0, le=1, description="Adam's initial learning rate.")
+    l2: float = Field(default=1.0, ge=0, le=1e6, description="Penalty on the squared weights.")
+
+    def fit(
+        self,
+        features: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        weights: NDArray[np.float64],
+        seed: int,
+    ) -> Fitted:
+        """Fit for all epochs; the curve is the weighted training loss of each."""
+        classifier = MLPClassifier(
+            hidden_layer_sizes=self.hidden_layers,
+            batch_size=min(self.batch_size, len(labels)),
+            learning_rate_init=self.learning_rate,
+            alpha=self.l2,
+            max_iter=self.epochs,
+            n_iter_no_change=self.epochs,
+            random_state=seed,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            classifier.fit(features, labels, sample_weight=weights)
+        return Fitted(classifier, tuple(float(loss) for loss in classifier.loss_curve_))
