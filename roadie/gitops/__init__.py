@@ -11,6 +11,7 @@ makes one to try things on.
 
 from roadie.gitops.access import Access
 from roadie.gitops.bump import Bumped, Deployed, Edit, bump, read_value
+from roadie.gitops.deploy import bump_version
 from roadie.gitops.layout import create_bare, init_repositories
 from roadie.gitops.values import get_scalar, set_scalar
 
@@ -20,6 +21,7 @@ __all__ = [
     "Deployed",
     "Edit",
     "bump",
+    "bump_version",
     "create_bare",
     "get_scalar",
     "init_repositories",

@@ -9,11 +9,10 @@ from roadie.errors import GitOpsError, UsageError
 from roadie.gitops.access import Access
 from roadie.gitops.checks import check_file, check_message, check_trailers, check_value
 from roadie.gitops.failures import LostRaceError, UnreachableError
+from roadie.gitops.history import SET, judge
 from roadie.gitops.repository import Entry, Repository
 from roadie.gitops.signature import Signature
 from roadie.gitops.values import get_scalar, set_scalar
-
-SET = "Roadie-Set"
 
 
 @dataclass(frozen=True)
@@ -69,13 +68,15 @@ def bump(
     trailers: Mapping[str, str] = {},
     author: str = "",
     signing_key: str = "",
+    again: bool = False,
     access: Access | None = None,
     budget: float = 120.0,
 ) -> Bumped:
     """Set all `edits` in one commit on `branch` of `repo` (a path or URL) and push it.
 
-    A lost race is answered by fetching and editing anew until `budget` seconds are over. Where the values are
-    there already, no commit is made.
+    A lost race is answered by fetching and editing anew until `budget` seconds are over. No commit is made where the
+    values are there already, or where a run with a later `Roadie-Started` among its trailers has set one of them.
+    A version that was rolled back is refused, unless `again`.
 
     Raises:
         UsageError: a value, file, branch, URL, message or trailer is not acceptable; nothing was tried.
@@ -95,8 +96,12 @@ def bump(
                 todo = plan(repository, tip, edits)
                 if not todo.files:
                     return Bumped(False, tip, branch, reason="the values are there already")
-                text = compose(message, todo.edits, trailers)
-                ours = repository.commit(tip, todo.files, text, signature)
+                verdict = judge(repository.log(tip), todo.records, trailers, again=again)
+                if verdict and verdict.refused:
+                    raise GitOpsError(verdict.reason)
+                if verdict:
+                    return Bumped(False, verdict.commit, branch, reason=verdict.reason)
+                ours = repository.commit(tip, todo.files, compose(message, todo.edits, trailers), signature)
                 repository.push(ours)
                 break
             except (LostRaceError, UnreachableError) as error:
@@ -121,6 +126,11 @@ class Plan:
 
     files: dict[str, tuple[Entry, bytes]]
     edits: tuple[Edit, ...]
+
+    @property
+    def records(self) -> list[str]:
+        """The edits as their commit's trailers name them."""
+        return [edit.record for edit in self.edits]
 
 
 def plan(repository: Repository, tip: str, edits: Sequence[Edit]) -> Plan:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from roadie.errors import UsageError
+from roadie.gitops.history import STARTED, time_of
 from roadie.gitops.keypath import parse_path
 
 # OCI distribution spec 1.1, "Pulling manifests": the tag; OCI image spec 1.1, "Digests": the digest.
@@ -70,8 +71,8 @@ def check_value(key: str, value: str) -> str:
         raise UsageError(
             f"{value[:80]!r} is not a version that an image can have; use at most 128 of A-Z a-z 0-9 . _ -"
         )
-    if not value or len(value) > _MAX_TEXT or not value.isprintable() or "{{" in value:
-        raise UsageError(f"{value[:80]!r} cannot be written under {key}; give one line of plain text")
+    if not value or len(value) > _MAX_TEXT or not value.isprintable() or "{{" in value or "=" in value:
+        raise UsageError(f"{value[:80]!r} cannot be written under {key}; give one line of text without = and {{{{")
     return value
 
 
@@ -82,6 +83,8 @@ def check_trailers(trailers: Mapping[str, str]) -> Mapping[str, str]:
             raise UsageError(f"{key[:80]!r} is not a trailer's name; write it like Roadie-Model")
         if len(value) > _MAX_TEXT or not value.isprintable():
             raise UsageError(f"the trailer {key} holds line breaks or has over {_MAX_TEXT} letters; shorten it")
+    if STARTED in trailers and not time_of(trailers[STARTED]):
+        raise UsageError(f"{STARTED} is {trailers[STARTED][:80]!r}; write it like 2026-01-31T12:00:00Z")
     return trailers
 
 

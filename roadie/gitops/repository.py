@@ -18,8 +18,10 @@ from roadie.errors import GitOpsError
 from roadie.gitops.access import Access
 from roadie.gitops.checks import check_branch, check_repository, is_local
 from roadie.gitops.failures import translate
+from roadie.gitops.history import Commit
 from roadie.gitops.signature import Signature
 
+HISTORY = 200  # how many commits back a run looks for what others have done
 _PLAINER_AND_PLAINER = (("--filter=blob:none", "--depth=1"), ("--no-filter", "--depth=1"), ("--no-filter",))
 
 
@@ -29,25 +31,6 @@ class Entry:
 
     mode: str
     blob: str
-
-
-@dataclass(frozen=True)
-class Commit:
-    """A commit of the history: its id, when it was made (Unix seconds) and its message."""
-
-    sha: str
-    time: int
-    message: str
-
-    @property
-    def trailers(self) -> dict[str, list[str]]:
-        """The last paragraph's `Key: value` lines (git-interpret-trailers(1)); a key may be repeated."""
-        found: dict[str, list[str]] = {}
-        for line in self.message.strip().rpartition("\n\n")[2].splitlines():
-            key, colon, value = line.partition(": ")
-            if colon and re.fullmatch(r"[A-Za-z0-9-]+", key):
-                found.setdefault(key, []).append(value.strip())
-        return found
 
 
 class Repository:
@@ -62,6 +45,7 @@ class Repository:
         self.branch = check_branch(branch)
         self.access = access or Access.from_environment()
         self._filter = ""
+        self._deep = False
 
     def __enter__(self) -> "Repository":
         from git import Repo  # GitPython takes longer to import than all else here
@@ -192,10 +176,12 @@ class Repository:
         """Whether `commit` is in `tip`'s history."""
         return bool(self.run("rev-list", "--max-count=1", commit, f"^{tip}") == "")
 
-    def log(self, tip: str, limit: int) -> list[Commit]:
-        """The newest `limit` commits from `tip`, newest first, fetched without trees."""
-        self.run("fetch", "--quiet", "--no-tags", f"--depth={limit}", "--filter=tree:0", "origin", tip)
-        text = str(self.run("log", f"--max-count={limit}", "--format=%H%x00%ct%x00%B%x00%x00", tip, "--"))
+    def log(self, tip: str, limit: int = HISTORY) -> list[Commit]:
+        """The commits from `tip`, newest first, at least `limit` of them; they are fetched without their trees."""
+        if not self._deep:
+            self._fetch("--filter=tree:0", f"--depth={limit}")
+            self._deep = True
+        text = str(self.run("log", "--format=%H%x00%ct%x00%B%x00%x00", tip, "--"))
         commits = []
         for record in filter(str.strip, text.split("\0\0")):
             sha, time, message = record.strip("\n").split("\0", 2)
