@@ -2,11 +2,11 @@
 
 `bump` sets one or several values (`Edit`) in one commit on a repository that it never checks out: it fetches the tip
 without its blobs, replaces the bytes of just those scalars, commits and pushes, and does it anew when someone else was
-faster. `read_value` reads one. `get_scalar` and `set_scalar` are the same for a file's bytes; they refuse, with a
-reason, what they cannot prove to touch one value only. Credentials (`Access`) come from the environment and reach
-git through the environment: no token is in a URL, an argument, a file, a log or an error. Each commit says in its
-trailers what was set and by which run. `init_repositories` lays out the two repositories for a team, `create_bare`
-makes one to try things on.
+faster. `bump_version` is the bump that the pipeline makes; `read_value` reads one value. `get_scalar` and `set_scalar`
+do the same for a file's bytes; they refuse, with a reason, what they cannot prove to touch one value only. Credentials
+(`Access`) come from the environment and reach git through the environment: no token is in a URL, an argument, a file,
+a log or an error. Each commit says in its trailers what was set and by which run. `init_repositories` lays out the two
+repositories for a team, `create_bare` makes one to try things on.
 """
 
 from roadie.gitops.access import Access

@@ -1,18 +1,11 @@
-"""Deploy a version: what the training pipeline sets, and what its commit says."""
+"""Deploy a model's version to an environment: the bump that the pipeline makes, and its trailers."""
 
 from collections.abc import Mapping
+from typing import Any
 
-from roadie.gitops.access import Access
 from roadie.gitops.bump import Bumped, Edit, bump
 
-# What a version is made of, and the trailer that names it.
-TRAILERS = {
-    "data.digest": "Roadie-Data",
-    "model.digest": "Roadie-Model-Digest",
-    "metrics": "Roadie-Metrics",
-    "revision": "Roadie-Revision",
-    "source": "Roadie-Source",
-}
+MODEL, ENVIRONMENT, VERSION, DIGEST = "Roadie-Model", "Roadie-Environment", "Roadie-Version", "Roadie-Digest"
 
 
 def bump_version(
@@ -21,41 +14,40 @@ def bump_version(
     key: str,
     *,
     version: str,
-    digest: str,
+    digest: str = "",
     model_name: str,
     environment: str,
     branch: str = "main",
     run: str = "",
     trigger: str = "",
     provenance: Mapping[str, str] = {},
-    access: Access | None = None,
+    **options: Any,
 ) -> Bumped:
-    """Set ``key.version`` of `file` to `version`, and ``key.digest`` to `digest` where the file has that key.
+    """Set `version` under `key` (the map that holds it) of `file`, and `digest` where the file has a key for it.
 
-    An empty `file` means an environment that is not deployed to: nothing is done.
-
-    Raises:
-        UsageError, GitOpsError: as of :func:`bump`.
+    The commit's trailers name model, environment, version, digest, run, trigger and what is in `provenance`, each as
+    `Roadie-<Name>`; `started` among them (ISO 8601) keeps an older run from overwriting a newer one. An empty `file`
+    means that this environment is not deployed to. `options` and errors are those of bump.
     """
     if not file:
-        return Bumped(False, "", branch, reason=f"{environment} has no values file")
-    edits = [
-        Edit(file, f"{key}.version", version),
-        Edit(file, f"{key}.digest", digest, only_if_present=True),
-    ]
-    named = {
-        "Roadie-Model": model_name,
-        "Roadie-Version": version,
-        "Roadie-Digest": digest,
+        return Bumped(False, "", branch, reason="no values file is given for it")
+    edits = [Edit(file, f"{key}.version", version)]
+    if digest:
+        edits.append(Edit(file, f"{key}.digest", digest, only_if_present=True))
+    facts = {
+        MODEL: model_name,
+        ENVIRONMENT: environment,
+        VERSION: version,
+        DIGEST: digest,
         "Roadie-Run": run,
         "Roadie-Trigger": trigger,
-        **{trailer: provenance.get(name, "") for name, trailer in TRAILERS.items()},
     }
-    return bump(
-        repo,
-        edits,
-        branch=branch,
-        message=f"Deploy {model_name} {version} to {environment}",
-        trailers={name: value for name, value in named.items() if value},
-        access=access,
-    )
+    facts |= {trailer_name(name): value for name, value in provenance.items()}
+    trailers = {name: value for name, value in facts.items() if value}
+    message = options.pop("message", "") or f"Deploy {model_name} {version} to {environment}"
+    return bump(repo, edits, branch=branch, message=message, trailers=trailers, **options)
+
+
+def trailer_name(name: str) -> str:
+    """`training_code` as `Roadie-Training-Code`."""
+    return "-".join(["Roadie", *(word.capitalize() for word in name.replace("_", "-").split("-") if word)])
