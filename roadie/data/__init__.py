@@ -1,18 +1,20 @@
 """The data room: from chart tables, wherever they lie, to the two sides of a split by song.
 
 ``load_charts`` reads the jukebox tables from the built-in sample, a folder, the web or S3, joins them and
-writes the examples table: one row per (song, country) with a weight and the 13 ``FEATURES``. ``split``
-divides it so that no song stands on both sides, ``read_examples`` reads it back. Equal input gives equal
-bytes, and everything written is described by its SHA-256. ``write_sample`` makes the sample's raw tables.
-Whatever is wrong with a source or a table is a ``roadie.errors.DataError`` that names the file, the column
-and what to do.
+writes the examples table: one row per (song, country) with a weight and the 13 ``FEATURES``. ``check`` says
+which rules that table breaks, ``split`` divides it so that no song stands on both sides, ``read_examples``
+reads it back, ``summarise`` puts it in figures. Equal input gives equal bytes, and everything written is
+described by its SHA-256. ``write_sample`` makes the sample's raw tables. Whatever is wrong with a source or a
+table is a ``roadie.errors.DataError`` that names the file, the column and what to do.
 """
 
 from roadie.data.charts import Dataset, load_charts
+from roadie.data.checks import CheckReport, Failure, check
 from roadie.data.sample import write_sample
 from roadie.data.schema import FEATURES, GROUP, LABEL, WEIGHT
 from roadie.data.sources import SourceFile
 from roadie.data.splitting import Part, Split, split
+from roadie.data.summaries import FeatureSummary, Summary, summarise
 from roadie.data.tables import file_sha256, read_examples
 
 __all__ = [
@@ -20,13 +22,19 @@ __all__ = [
     "GROUP",
     "LABEL",
     "WEIGHT",
+    "CheckReport",
     "Dataset",
+    "Failure",
+    "FeatureSummary",
     "Part",
     "SourceFile",
     "Split",
+    "Summary",
+    "check",
     "file_sha256",
     "load_charts",
     "read_examples",
     "split",
+    "summarise",
     "write_sample",
 ]

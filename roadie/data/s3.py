@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 ENDPOINT_VARIABLES = ("AWS_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 PART = 8 * 1024 * 1024
 TRANSFER = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=8)
-BAD_KEYS = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken"})
-FORBIDDEN = frozenset({"AccessDenied", "Forbidden", "403"})
+REFUSED = frozenset(
+    {"AccessDenied", "ExpiredToken", "Forbidden", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"}
+)
 
 
 def download(source: str, folder: Path) -> dict[str, str | None]:
@@ -39,7 +40,7 @@ def download(source: str, folder: Path) -> dict[str, str | None]:
     endpoint = next((os.environ[name] for name in ENDPOINT_VARIABLES if os.environ.get(name)), None)
     versions: dict[str, str | None] = {}
     for name in TABLES:
-        key = f"{prefix}/{name}" if prefix else name
+        key = f"{prefix}/{name}".lstrip("/")
         with _explained(bucket, key, endpoint):
             client = _client(endpoint)
             versions[name] = _version(client, bucket, key)
@@ -52,8 +53,7 @@ def _parse(source: str) -> tuple[str, str]:
     bucket, _, prefix = source.partition("://")[2].partition("/")
     if not bucket or "@" in bucket:
         raise DataError(
-            f"{redact(source)} is no S3 address; write it like s3://BUCKET/PREFIX, "
-            "with the credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            f"{redact(source)} is no S3 address; write s3://BUCKET/PREFIX and set the keys as AWS_ variables"
         )
     return bucket, prefix.strip("/")
 
@@ -78,11 +78,8 @@ def _client(endpoint: str | None) -> "S3Client":
 
 
 def _version(client: "S3Client", bucket: str, key: str) -> str | None:
-    """The object's version id, or None where the bucket keeps no versions.
-
-    GET rather than HEAD, closed unread: the answer to a HEAD has no body, so that a missing bucket, a missing
-    key and a wrong secret would all look alike.
-    """
+    """The object's version id, or None where the bucket keeps no versions."""
+    # GET, closed unread: the answer to a HEAD has no body to tell a missing bucket from a key or a wrong secret.
     response = client.get_object(Bucket=bucket, Key=key)
     response["Body"].close()
     version = response.get("VersionId")
@@ -113,9 +110,9 @@ def _explained(bucket: str, key: str, endpoint: str | None) -> Iterator[None]:
 def _sentence(code: str, what: str, bucket: str, where: str) -> str:
     if code == "NoSuchBucket":
         return f"There is no bucket {bucket} at {where}; check the source's name and {ENDPOINT_VARIABLES[0]}"
-    if code in ("NoSuchKey", "404"):
+    if code == "NoSuchKey":
         return f"There is no {what} at {where}; the prefix must hold {' and '.join(TABLES)}"
-    if code in BAD_KEYS | FORBIDDEN:
+    if code in REFUSED:
         return (
             f"{where} refused to hand out {what} ({code}); "
             "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and what they may read"

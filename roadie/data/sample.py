@@ -4,7 +4,6 @@ Every country has a taste, a point in a space of six styles; every song is writt
 its audio features show its style, and a country charts the songs nearest to its taste. That can be learnt.
 """
 
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +35,11 @@ STYLES = 6  # dance, energy, acoustic, mood, tempo, speech: the columns of a sty
 BREADTH = 0.8  # how far songs stray from a taste, and how far listeners follow: the noise of the charts
 CANDIDATES = 3000  # songs written; those that reach a chart, about 2,000, make the tables
 CHART_LENGTH = 50  # entries of one chart on one day
-FIRST_DAY = datetime(2023, 12, 4)  # noqa: DTZ001  (a date without a zone, as in the real tables)
+FIRST_DAY = np.datetime64("2023-12-04", "D")
 DAYS = 6
 BASE62 = np.array(list("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"))
-ADJECTIVES = "Amber Blue Borrowed Broken Coastal Distant Electric Golden Hollow Midnight Paper Quiet Salt Velvet"
-NOUNS = "Arcade Avenue Harbour Hearts Lanterns Letters Mirrors Motel Rivers Signal Summer Thunder Tide Windows"
-BANDS = "Atlas Cinder Delta Ember Fable Juniper Kestrel Lumen Marlow Nova Orchid Pilot Raven Sable Tundra"
+ADJECTIVES = ("Amber", "Borrowed", "Coastal", "Distant", "Electric", "Golden", "Hollow", "Midnight", "Paper")
+NOUNS = ("Arcade", "Avenue", "Harbour", "Hearts", "Lanterns", "Letters", "Mirrors", "Rivers", "Signal")
 
 
 def write_sample(directory: Path, *, seed: int = 0) -> None:
@@ -49,7 +47,7 @@ def write_sample(directory: Path, *, seed: int = 0) -> None:
 
     The bytes depend on the seed alone. Another seed gives other songs for the same tastes.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed % 2**64)  # numpy takes no negative seed
     tastes = _tastes()
     home = rng.integers(len(COUNTRIES), size=CANDIDATES)
     styles = tastes[home] + BREADTH * rng.standard_normal((CANDIDATES, STYLES))
@@ -101,11 +99,9 @@ def _rankings(ids: npt.NDArray[np.str_], ranks: Integers, rng: np.random.Generat
             "weekly_movement": _movement(ranks[0, song, chart], rank),
             "country": np.array([*COUNTRIES, "global"])[chart],
             "popularity": popularity.clip(0, 100).round().astype(np.int64),
-            "snapshot_date": pl.Series(
-                [FIRST_DAY + timedelta(days=int(days)) for days in day], dtype=pl.Datetime("us")
-            ),
+            "snapshot_date": FIRST_DAY + day,
         }
-    ).with_columns(pl.col("country").replace("global", None))
+    ).with_columns(pl.col("country").replace("global", None), pl.col("snapshot_date").cast(pl.Datetime("us")))
 
 
 def _movement(before: Integers, rank: Integers) -> Integers:
@@ -119,8 +115,8 @@ def _properties(ids: npt.NDArray[np.str_], styles: Floats, rng: np.random.Genera
     dance, energy, acoustic, mood, tempo, speech = styles.T
     noise = rng.standard_normal((6, size))
 
-    def names(first: str, second: str) -> list[str]:
-        return list(map(" ".join, zip(rng.choice(first.split(), size), rng.choice(second.split(), size), strict=True)))
+    def names() -> list[str]:
+        return [" ".join(pair) for pair in zip(rng.choice(ADJECTIVES, size), rng.choice(NOUNS, size), strict=True)]
 
     def bounded(values: Floats, low: float, high: float, digits: int = 3) -> Floats:
         return values.clip(low, high).round(digits)
@@ -128,8 +124,8 @@ def _properties(ids: npt.NDArray[np.str_], styles: Floats, rng: np.random.Genera
     return pl.DataFrame(
         {
             "spotify_id": ids,
-            "name": names(ADJECTIVES, NOUNS),
-            "artists": names(BANDS, NOUNS),
+            "name": names(),
+            "artists": names(),
             "is_explicit": speech + 0.8 * noise[0] - 0.75 > 0,
             "duration_ms": (191_000 * np.exp(0.2 * noise[1] - 0.12 * tempo)).clip(40_000, 640_000).astype(np.int64),
             "danceability": bounded(0.67 + 0.14 * dance, 0.05, 0.98),

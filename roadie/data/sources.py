@@ -1,5 +1,6 @@
 """Where the two tables come from: the built-in sample, a folder, a web address or an S3 prefix."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from roadie.data.tables import file_sha256
 from roadie.errors import DataError
 
 SAMPLE = "sample"
+KINDS = "sample, a folder, http(s)://HOST/FOLDER or s3://BUCKET/PREFIX"
+# [user:password@] host[:port][/path] [?query][#fragment]; RFC 3986, section 3
+ADDRESS = re.compile(r"(?:[^/?#@]*@)?((?:\[[^]]*]|[^/?#@:]*)(?::\d+)?(?:/[^?#]*)?)(?:[?#]|\Z)")
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Fetched:
-    """The raw tables on this machine: the folder they lie in and what they are."""
+    """Both raw tables, and the folder of this machine that they lie in."""
 
     folder: Path
     files: tuple[SourceFile, ...]
@@ -55,20 +59,14 @@ def fetch(source: str, scratch: Path, *, seed: int) -> Fetched:
         versions = s3.download(source, scratch)
         return _described(scratch, {name: f"{redact(source).rstrip('/')}/{name}" for name in TABLES}, versions)
     if scheme:
-        raise DataError(
-            f"The source {redact(source)} is of a kind that Roadie does not read; "
-            "give sample, a folder, http(s)://HOST/FOLDER or s3://BUCKET/PREFIX"
-        )
+        raise DataError(f"Roadie does not read sources like {redact(source)}; give {KINDS}")
     return _folder(source)
 
 
 def _folder(source: str) -> Fetched:
     folder = Path(source).expanduser()
     if not source or not folder.is_dir():
-        raise DataError(
-            f"There is no folder {source!r} to read charts from; "
-            "give sample, a folder, http(s)://HOST/FOLDER or s3://BUCKET/PREFIX"
-        )
+        raise DataError(f"There is no folder {source!r} to read charts from; give {KINDS}")
     for name in TABLES:
         if not (folder / name).is_file():
             raise DataError(f"The folder {source} has no {name}; it must hold {' and '.join(TABLES)}")
@@ -87,10 +85,12 @@ def _described(folder: Path, uris: dict[str, str], versions: dict[str, str | Non
 
 
 def redact(source: str) -> str:
-    """The source without what may be secret: user and password, query (a signature) and fragment."""
-    if "://" not in source:
+    """The source without what may be secret: user and password, query (a signature) and fragment.
+
+    Of an address that cannot be taken apart for sure, as a password with a slash makes it, nothing is left.
+    """
+    scheme, mark, rest = source.partition("://")
+    if not mark:
         return source
-    scheme, _, rest = source.partition("://")
-    address = rest.split("?")[0].split("#")[0]
-    host, slash, path = address.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+    address = ADDRESS.match(rest)
+    return f"{scheme}://{address[1] if address else '...'}"

@@ -5,11 +5,11 @@ import http.client
 import logging
 import shutil
 import ssl
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import IO
+from urllib.error import HTTPError, URLError
 from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import stamina
 
@@ -47,9 +47,8 @@ def download(source: str, name: str, folder: Path) -> str:
             with attempt:
                 _fetch(address, uri, folder / name)
     except TransientError as error:
-        raise DataError(
-            f"{uri} could not be had in {ATTEMPTS} attempts: {error}; check the address, network and proxy"
-        ) from None
+        problem = f"{uri} could not be had in {ATTEMPTS} attempts: {error}"
+        raise DataError(f"{problem}; check the address, network and proxy") from None
     return uri
 
 
@@ -70,15 +69,16 @@ def _fetch(address: SplitResult, uri: str, path: Path) -> None:
     part = path.with_name(path.name + ".part")
     # Errors are not chained: urllib's own may hold the address with its password or signature.
     try:
-        with _opener().open(_request(address), timeout=TIMEOUT) as response, part.open("wb") as file:
+        opener = build_opener(_Redirects)
+        with opener.open(_request(address), timeout=TIMEOUT) as response, part.open("wb") as file:
             shutil.copyfileobj(response, file)
             expected = int(response.headers.get("Content-Length", file.tell()))
             if file.tell() < expected:  # which http.client, reading in pieces, does not notice
                 raise TransientError(f"the connection broke off after {file.tell():,} of {expected:,} bytes")
-    except urllib.error.HTTPError as error:
+    except HTTPError as error:
         raise _explain(error, uri) from None
     except (OSError, http.client.HTTPException) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        reason = error.reason if isinstance(error, URLError) else error
         if isinstance(reason, ssl.SSLCertVerificationError):
             raise DataError(
                 f"The certificate of {uri} is not trusted ({reason.verify_message}); "
@@ -88,7 +88,7 @@ def _fetch(address: SplitResult, uri: str, path: Path) -> None:
     part.replace(path)
 
 
-def _explain(error: urllib.error.HTTPError, uri: str) -> Exception:
+def _explain(error: HTTPError, uri: str) -> Exception:
     answer = f"HTTP {error.code} {error.reason}".rstrip()
     if error.code in TRANSIENT:
         return TransientError(answer)
@@ -99,9 +99,9 @@ def _explain(error: urllib.error.HTTPError, uri: str) -> Exception:
     return DataError(f"{uri} cannot be had ({answer}); check the address")
 
 
-def _request(address: SplitResult) -> urllib.request.Request:
+def _request(address: SplitResult) -> Request:
     host = address.netloc.rpartition("@")[2]
-    request = urllib.request.Request(address._replace(netloc=host).geturl())  # noqa: S310  (http or https only)
+    request = Request(address._replace(netloc=host).geturl())  # noqa: S310  (http or https only)
     if address.username:
         pair = f"{unquote(address.username)}:{unquote(address.password or '')}"
         # Unredirected: urllib would otherwise hand the password to whatever host a redirect names.
@@ -109,27 +109,17 @@ def _request(address: SplitResult) -> urllib.request.Request:
     return request
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
+class _Redirects(HTTPRedirectHandler):
     """Follows redirects over http and https, never from https to http; credentials stay with their origin."""
 
     def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
+    ) -> Request | None:
         old, new = urlsplit(req.full_url), urlsplit(newurl)
         if new.scheme not in ("https", old.scheme):
-            raise urllib.error.HTTPError(req.full_url, code, f"redirected to {new.scheme}", headers, fp)
+            raise HTTPError(req.full_url, code, f"redirected to {new.scheme}", headers, fp)
         request = super().redirect_request(req, fp, code, msg, headers, newurl)
         credentials = req.unredirected_hdrs.get("Authorization")
         if request and credentials and (old.scheme, old.netloc) == (new.scheme, new.netloc):
             request.add_unredirected_header("Authorization", credentials)
         return request
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    return urllib.request.build_opener(_Redirects)

@@ -126,5 +126,5 @@ def test_a_store_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize("source", ["s3://", "s3:///prefix", "s3://key:hidden@bucket/prefix"])
 def test_a_malformed_address_is_refused_without_showing_what_may_be_secret(source: str, tmp_path: Path) -> None:
     message = refusal(source, tmp_path)
-    assert "is no S3 address; write it like s3://BUCKET/PREFIX" in message
+    assert "is no S3 address; write s3://BUCKET/PREFIX and set the keys" in message
     assert "hidden" not in message

@@ -13,13 +13,6 @@ from roadie.data.tables import write_table
 from roadie.errors import DataError, UsageError
 
 
-@pytest.fixture(scope="module")
-def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("charts") / "examples.parquet"
-    data.load_charts("sample", path)
-    return path
-
-
 def split(examples: Path, folder: Path, share: float = 0.25, seed: int = 0) -> data.Split:
     return data.split(examples, folder / "train.parquet", folder / "holdout.parquet", share=share, seed=seed)
 
