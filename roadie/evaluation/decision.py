@@ -93,9 +93,9 @@ def _against_champion(gate: GateConfig, found: Comparison, holdout: str) -> tupl
     if not math.isfinite(found.lower + found.upper):
         return "inconclusive", f"The {title} cannot be compared on this holdout, so the champion stays."
     evidence = (
-        f"its {title} is {found.challenger:.4f} and the champion's {found.reference:.4f} on the same {holdout}, an "
-        f"improvement of {found.improvement:+.4f} (at least {found.lower:+.4f} and at most {found.upper:+.4f}, "
-        f"{gate.confidence:.0%} sure of either)"
+        f"its {title} is {found.challenger:.4f} and the champion's {found.reference:.4f} on the same {holdout}, "
+        f"an improvement of {found.improvement:+.4f} (between {found.lower:+.4f} and {found.upper:+.4f}, "
+        f"{gate.confidence:.0%} sure of either end)"
     )
     if gate.mode == "superiority":
         goal = f"better than the champion by more than {gate.margin:g}" if gate.margin else "better than the champion"

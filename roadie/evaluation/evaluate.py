@@ -42,6 +42,11 @@ class Evaluation:
     champion_sha256: str | None
 
     @property
+    def judged(self) -> Comparison:
+        """The comparison that the gate decides on."""
+        return _by_name(self.comparisons, self.gate.metric)
+
+    @property
     def metrics(self) -> dict[str, float]:
         """All figures by name, as KFP's Metrics takes them; those that are no number are left out."""
         values = {}

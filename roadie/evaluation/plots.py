@@ -11,8 +11,8 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from roadie.evaluation.bootstrap import Comparison
 from roadie.evaluation.metrics import Floats
-from roadie.evaluation.slices import Confusion
 
 # matplotlib draws in these colours, and the page's style sheet says what they are in light and in dark.
 INK, MUTED, CHALLENGER, REFERENCE, GOOD, BAD = (f"#00000{digit}" for digit in "123456")
@@ -27,6 +27,7 @@ VARIABLES = {
 STYLE: Any = {  # matplotlib types its keys one by one
     "svg.fonttype": "none",  # letters stay letters: small files, and the page's own font
     "text.parse_math": False,  # a label with a dollar sign is not TeX
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so that the layout is the same everywhere
     "font.size": 11,
     "text.color": INK,
     "axes.edgecolor": MUTED,
@@ -56,12 +57,26 @@ def draw(name: str, height: float, paint: Callable[[Axes], None]) -> Markup:
     svg = stream.getvalue()
     svg = svg[svg.index("<svg") :]
     # Ids of groups repeat from plot to plot; those of clip paths and markers are salted, and used.
-    svg = re.sub(r' id="[a-zA-Z]+[a-z]*_\d+"', "", svg)
+    svg = re.sub(r' id="[\w.]+_\d+"', "", svg)
     svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
     for colour, variable in VARIABLES.items():
         svg = svg.replace(colour, variable)
     label = str(Markup.escape(name))
     return Markup(svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1))  # noqa: S704 -- matplotlib escapes
+
+
+def interval(found: Comparison, threshold: float) -> Markup:
+    """The improvement with its bounds, and the line that the lower one has to pass."""
+
+    def paint(axes: Axes) -> None:
+        axes.axvline(threshold, color=INK, linestyle="--", linewidth=1)
+        axes.plot([found.lower, found.upper], [0, 0], color=CHALLENGER, linewidth=4, solid_capstyle="butt")
+        axes.plot([found.improvement], [0], color=CHALLENGER, marker="o", markersize=11)
+        axes.set(yticks=[], ylim=(-1, 1))
+        axes.spines["left"].set_visible(False)
+        axes.margins(x=0.12)
+
+    return draw("Improvement and its bounds", 0.7, paint)
 
 
 def reliability(calibration: Mapping[str, Floats]) -> Markup:
@@ -71,7 +86,7 @@ def reliability(calibration: Mapping[str, Floats]) -> Markup:
         top = max(float(bins[:, 1:].max()) for bins in calibration.values()) * 1.1
         axes.plot([0, top], [0, top], color=MUTED, linestyle="--", linewidth=1)
         for (role, bins), colour, marker in zip(calibration.items(), (CHALLENGER, REFERENCE), "os", strict=True):
-            axes.plot(bins[:, 1], bins[:, 2], color=colour, marker=marker, markersize=5, label=role)
+            axes.plot(bins[:, 1], bins[:, 2], color=colour, marker=marker, markersize=5, linewidth=1, label=role)
         axes.set(xlim=(0, top), ylim=(0, top), xlabel="confidence in the first answer", ylabel="share right")
         axes.legend(loc="upper left")
 
@@ -92,28 +107,6 @@ def bars(title: str, labels: Sequence[str], values: Sequence[float]) -> Markup:
         axes.set_xlabel(title)
 
     return draw(title, 0.9 + 0.22 * len(labels), paint)
-
-
-def heat_map(confusion: Confusion) -> Markup:
-    """True labels down, first answers across; the deeper the cell, the larger its share of the row."""
-
-    def paint(axes: Axes) -> None:
-        matrix = np.array(confusion.matrix, dtype=float)
-        shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-        for (row, column), share in np.ndenumerate(shares):
-            axes.fill_between(
-                [column - 0.5, column + 0.5], row - 0.5, row + 0.5, color=CHALLENGER, alpha=0.75 * share, linewidth=0
-            )
-            axes.text(column, row, f"{matrix[row, column]:.0f}", ha="center", va="center", fontsize=9)
-        places = range(len(confusion.labels))
-        axes.set_xticks(places, confusion.labels, rotation=90 * any(label[3:] for label in confusion.labels))
-        axes.set_yticks(places, confusion.labels)
-        axes.set(xlim=(-0.5, len(places) - 0.5), ylim=(len(places) - 0.5, -0.5))
-        axes.set(xlabel="the challenger's first answer", ylabel="true label")
-        axes.grid(visible=False)
-        axes.tick_params(length=0)
-
-    return draw("Confusion among the most confused", 4.2, paint)
 
 
 def training_curve(losses: Sequence[float]) -> Markup:

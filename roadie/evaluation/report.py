@@ -48,7 +48,7 @@ def render_report(evaluation: "Evaluation", facts: Mapping[str, str]) -> str:
             "challenger": f"sha256:{evaluation.challenger_sha256}",
             "champion": f"sha256:{evaluation.champion_sha256}" if evaluation.champion_sha256 else "none",
             "holdout": f"sha256:{evaluation.holdout_sha256}",
-            "gate": evaluation.gate.model_dump_json(),
+            "gate": ", ".join(f"{name}: {value}" for name, value in evaluation.gate.model_dump().items()),
         },
     )
 
@@ -57,8 +57,10 @@ def _plots(evaluation: "Evaluation", worst: list[tuple[str, float]]) -> dict[str
     drawn = {
         "reliability": plots.reliability(evaluation.calibration),
         "slices": plots.bars(f"improvement over the {evaluation.reference}", *zip(*worst, strict=True)),
-        "confusion": plots.heat_map(evaluation.confusion),
     }
+    judged = evaluation.judged
+    if evaluation.champion_sha256 and math.isfinite(judged.lower + judged.upper):
+        drawn["interval"] = plots.interval(judged, evaluation.gate.threshold)
     if evaluation.curve:
         drawn["curve"] = plots.training_curve(evaluation.curve)
     return drawn
