@@ -1,4 +1,4 @@
-"""The rooms that a step carries along, as the same bytes whenever and wherever they are packed."""
+"""The part of roadie that a step carries along, as the same bytes whenever and wherever they are packed."""
 
 import ast
 import base64
@@ -7,40 +7,32 @@ import io
 import re
 import tarfile
 import tokenize
-from collections.abc import Iterable
 from pathlib import Path
 
 import roadie
+from components._reach import path_of, reach
 from roadie.errors import UsageError
 
 PACKAGE = Path(roadie.__file__).resolve().parent
-EMBEDDED_SUFFIXES = {".py", ".j2"}
 
 _KFP_ARCHIVE = re.compile(r"__KFP_EMBEDDED_ARCHIVE_B64 = '[A-Za-z0-9+/=]*'")
 _KFP_MODE = "mode='r:gz'"
 
 
-def files(rooms: Iterable[str], package: Path = PACKAGE) -> dict[str, bytes]:
-    """The files of `rooms` by their path in the archive, without comments and docstrings, with line ends as LF.
+def files(body: str, package: Path = PACKAGE) -> dict[str, bytes]:
+    """The files that a step with this `body` carries, by their path in the archive.
 
-    A room is a folder of the package (``modelcar``) or a part of one (``gitops/reviews``); a room's own folder is taken
-    without its sub-folders, so that a step can leave out what it does not use. The package's face and the errors always
-    come along.
-
-    Raises:
-        UsageError: there is no such room.
+    The modules of roadie that it reaches, without comments and docstrings, and the templates that they name.
     """
-    found = [package / "__init__.py", package / "errors.py"]
-    for room in rooms:
-        folder = package / room
-        if not folder.is_dir():
-            raise UsageError(f"roadie has no room named {room!r}: look into {package.name}/ for those there are")
-        found += [path for path in folder.iterdir() if path.suffix in EMBEDDED_SUFFIXES]
-    contents = {path: path.read_text(encoding="utf-8") for path in sorted(found)}  # text mode makes CRLF to LF
-    return {
-        path.relative_to(package.parent).as_posix(): (bare(text) if path.suffix == ".py" else text).encode()
-        for path, text in contents.items()
-    }
+    found: dict[str, bytes] = {}
+    for module, source in reach(body, package).items():
+        path = path_of(module, package)
+        found[path.relative_to(package.parent).as_posix()] = bare(source).encode()
+        for template in path.parent.glob("*.j2"):
+            if template.name in source:
+                text = template.read_text(encoding="utf-8")  # text mode makes CRLF to LF
+                found[template.relative_to(package.parent).as_posix()] = text.encode()
+    return found
 
 
 def bare(source: str) -> str:

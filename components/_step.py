@@ -1,7 +1,7 @@
 """How a step is made: the only place that knows.
 
-``@step`` turns a typed function into a KFP component and, at compile time, embeds the rooms that its body imports, pins
-the packages that they need, and sets the base image. What differs between clusters comes from the environment, which is
+``@step`` turns a typed function into a KFP component and, at compile time, embeds the modules of roadie that its body
+reaches, pins the packages that they need, and sets the base image. What differs between clusters comes from the environment, which is
 where ``roadie compile`` puts its options, so that a plain ``kfp dsl compile`` gives the same YAML:
 
 - ``ROADIE_IMAGE``: an image that holds Roadie and its packages; nothing is embedded and pip is not called;
@@ -9,8 +9,10 @@ where ``roadie compile`` puts its options, so that a plain ``kfp dsl compile`` g
 - ``ROADIE_PIP_INDEX_URL``: a mirror of the package index.
 """
 
+import inspect
 import os
 import tempfile
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +23,7 @@ from components import _archive, _lock
 from roadie.errors import UsageError
 
 # The command is one argv string, and Argo keeps the spec and every pod's patch in one object of about 1 MiB.
-STEP_LIMIT = 40_000
+STEP_LIMIT = 56_000
 PIPELINE_LIMIT = 300_000
 
 
@@ -49,7 +51,6 @@ class Step:
 
     component: Any
     function: Callable[..., Any]
-    rooms: tuple[str, ...]
     packages: tuple[str, ...]
     cache: bool
 
@@ -64,35 +65,27 @@ class Step:
         return task if self.cache else task.set_caching_options(False)
 
 
-def step(
-    *, rooms: Sequence[str], packages: Sequence[str] = (), cache: bool = True
-) -> Callable[[Callable[..., Any]], Step]:
-    """Make a step of a function whose body imports only `rooms` of roadie and `packages` of requirements.lock.
+def step(*, packages: Sequence[str] = (), cache: bool = True) -> Callable[[Callable[..., Any]], Step]:
+    """Make a step of a function whose body imports rooms of roadie; the modules that it reaches travel with it.
 
     Args:
-        rooms: The folders of roadie that travel with the step; those which they import, too.
-        packages: The distributions that the rooms import; what these need is pinned as well.
+        packages: The distributions of requirements.lock that these modules import; what these need is pinned as well.
         cache: False for a step with side effects: KFP then never serves it from an earlier run.
     """
     settings = Settings.from_environment(os.environ)
 
     def make(function: Callable[..., Any]) -> Step:
         make_component = _component_of_image if settings.image else _component_with_embedding
-        component = make_component(function, rooms, packages, settings)
-        return Step(component, function, tuple(rooms), tuple(packages), cache)
+        return Step(make_component(function, packages, settings), function, tuple(packages), cache)
 
     return make
 
 
-def _component_of_image(
-    function: Callable[..., Any], _rooms: Sequence[str], _packages: Sequence[str], settings: Settings
-) -> Any:
+def _component_of_image(function: Callable[..., Any], _packages: Sequence[str], settings: Settings) -> Any:
     return dsl.component(function, base_image=settings.image, install_kfp_package=False)
 
 
-def _component_with_embedding(
-    function: Callable[..., Any], rooms: Sequence[str], packages: Sequence[str], settings: Settings
-) -> Any:
+def _component_with_embedding(function: Callable[..., Any], packages: Sequence[str], settings: Settings) -> Any:
     with tempfile.TemporaryDirectory() as placeholder:
         component = dsl.component(
             function,
@@ -103,10 +96,16 @@ def _component_with_embedding(
             embedded_artifact_path=placeholder,
         )
     command = component.component_spec.implementation.container.command
-    command[-1] = _archive.replace_in(command[-1], _archive.pack(_archive.files(rooms)))
+    command[-1] = _archive.replace_in(command[-1], _archive.pack(_archive.files(source_of(function))))
     if len(command[-1]) > STEP_LIMIT:
         raise UsageError(
-            f"the step {function.__name__} takes {len(command[-1]):,} bytes with its rooms ({', '.join(rooms)}), "
-            f"more than the {STEP_LIMIT:,} a step may take: let it use fewer rooms, or compile with --image"
+            f"the step {function.__name__} takes {len(command[-1]):,} bytes with what it reaches of roadie, more than the "
+            f"{STEP_LIMIT:,} a step may take: let it reach less, or compile with --image"
         )
     return component
+
+
+def source_of(function: Callable[..., Any]) -> str:
+    """The source of a step's function without its decorator, as KFP ships it."""
+    _, define, rest = textwrap.dedent(inspect.getsource(function)).partition("def ")
+    return define + rest

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from components._step import step
 
 
-@step(rooms=["gitops"], packages=["GitPython", "PyYAML"], cache=False)
+@step(packages=["GitPython", "PyYAML"], cache=False)
 def bump_version(
     gitops_repo: str,
     values_file: str,
@@ -16,6 +16,7 @@ def bump_version(
     environment: str,
     gitops_branch: str = "main",
     run: str = "",
+    started: str = "",
     trigger: str = "",
     provenance: dict[str, object] = {},  # noqa: B006 - KFP takes defaults from the signature, and {} is its way to say none
     review: bool = False,
@@ -36,6 +37,7 @@ def bump_version(
         environment: The environment's name, for the commit's message.
         gitops_branch: The branch that is deployed.
         run: The pipeline run that made the version.
+        started: When that run read the champion, as ISO 8601 in UTC; a version of a later start is not overwritten.
         trigger: What started the run.
         provenance: What made the version, by name, for the commit's trailers.
         review: Open a pull request instead of pushing to the branch.
@@ -58,8 +60,7 @@ def bump_version(
         branch=gitops_branch,
         run=run,
         trigger=trigger,
-        provenance={name: str(value) for name, value in provenance.items()},
-        review=review,
+        provenance={**{name: str(value) for name, value in provenance.items()}, "started": started},
     )
-    print(result.diff or f"{environment} holds {version} already: nothing changed")
+    print(result.diff or f"{environment} is left as it is: {result.reason}")
     return (result.commit, result.changed, result.review or "")

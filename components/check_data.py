@@ -5,7 +5,7 @@ from kfp.dsl import Dataset, Input, Markdown, Output
 from components._step import step
 
 
-@step(rooms=["data"], packages=["polars", "boto3", "stamina"])
+@step(packages=["polars", "boto3", "stamina"])
 def check_data(dataset: Input[Dataset], report: Output[Markdown]) -> None:
     """Check the dataset against the rules that training relies on, and fail when one is broken.
 

@@ -6,7 +6,6 @@ from components._step import step
 
 
 @step(
-    rooms=["evaluation", "data"],
     packages=[
         "polars",
         "boto3",
@@ -68,9 +67,9 @@ def evaluate(
         },
     )
     decision = result.decision
-    for name, value in result.challenger_metrics.items():
+    for name, value in result.metrics.items():
         metrics.log_metric(name, value)
-    metrics.metadata.update(decision=decision.outcome, sentence=decision.sentence, details=decision.to_dict())
+    metrics.metadata.update(decision=decision.outcome, reason=decision.reason)
     confusion.log_confusion_matrix(list(result.confusion.labels), [list(row) for row in result.confusion.matrix])
-    print(f"{decision.outcome}: {decision.sentence}")
-    return decision.outcome
+    print(f"{decision.outcome}: {decision.reason}")
+    return str(decision.outcome)

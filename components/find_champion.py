@@ -1,12 +1,14 @@
 """The step that fetches the model that is deployed now."""
 
+from typing import NamedTuple
+
 from kfp.dsl import Model, Output
 
 from components._step import step
 
 
 # What is deployed changes in git without any input of this step changing.
-@step(rooms=["trace", "gitops", "modelcar"], packages=["GitPython", "PyYAML"], cache=False)
+@step(packages=["GitPython", "PyYAML"], cache=False)
 def find_champion(
     gitops_repo: str,
     values_file: str,
@@ -14,7 +16,7 @@ def find_champion(
     image: str,
     champion: Output[Model],
     gitops_branch: str = "main",
-) -> str:
+) -> NamedTuple("Champion", [("version", str), ("started", str)]):  # type: ignore[valid-type]
     """Read which version the GitOps repository deploys and pull its model from the registry.
 
     No key, an empty value, or a placeholder such as `latest` that the registry does not have mean that there is no
@@ -22,7 +24,7 @@ def find_champion(
     answer.
 
     Args:
-        gitops_repo: Address of the GitOps repository; credentials come from GIT_USERNAME and GIT_PASSWORD (or GIT_TOKEN).
+        gitops_repo: Address of the GitOps repository; credentials: GIT_USERNAME and GIT_PASSWORD (or GIT_TOKEN).
         values_file: The values file that names the version, relative to the repository.
         values_key: The mapping in it that holds `version`, such as applications.jukebox.values.
         image: The repository of the model's images without a tag, such as registry.example.com/models/jukebox.
@@ -30,12 +32,15 @@ def find_champion(
         gitops_branch: The branch that is deployed.
 
     Returns:
-        The champion's version; empty when there is none.
+        version: The champion's version; empty when there is none.
+        started: When it was read, as ISO 8601 in UTC; a commit of this run does not replace one of a later start.
     """
+    from datetime import UTC, datetime
     from pathlib import Path
 
     from roadie import trace
 
+    started = datetime.now(UTC).isoformat(timespec="seconds")
     found = trace.find_champion(
         gitops_repo,
         values_file,
@@ -46,4 +51,4 @@ def find_champion(
     )
     champion.metadata.update(version=found.version, digest=found.digest, commit=found.commit)
     print(found.sentence)
-    return found.version
+    return (found.version, started)

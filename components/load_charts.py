@@ -6,7 +6,7 @@ from components._step import step
 
 
 # The tables behind an address change under it, so an earlier run's result is never served for this one.
-@step(rooms=["data"], packages=["polars", "boto3", "stamina"], cache=False)
+@step(packages=["polars", "boto3", "stamina"], cache=False)
 def load_charts(charts: str, dataset: Output[Dataset], seed: int = 0) -> None:
     """Read the chart tables and write one row per song and country.
 

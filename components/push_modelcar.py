@@ -7,7 +7,7 @@ from kfp.dsl import Artifact, Input, Metrics, Model, Output
 from components._step import step
 
 
-@step(rooms=["modelcar"], packages=["modelcar-base-image"], cache=False)
+@step(packages=["modelcar-base-image"], cache=False)
 def push_modelcar(
     model: Input[Model],
     metrics: Input[Metrics],
@@ -17,6 +17,7 @@ def push_modelcar(
     model_name: str = "model",
     source: str = "",
     revision: str = "",
+    trigger: str = "",
     base: str = "embedded",
 ) -> NamedTuple("Pushed", [("image", str), ("version", str), ("digest", str), ("provenance", dict)]):  # type: ignore[valid-type]
     """Package a model as a ModelCar image and push it; a version that exists is never given another meaning.
@@ -32,6 +33,7 @@ def push_modelcar(
         model_name: The model's name, for the image's title.
         source: Address of the repository that holds the training code.
         revision: The commit of the training code.
+        trigger: What started the training.
         base: The base image: `embedded`, `none`, or an image by digest.
 
     Returns:
@@ -51,10 +53,16 @@ def push_modelcar(
         title=model_name,
         source=source,
         revision=revision,
+        trigger=trigger,
         base=base,
         data_digest=str(model.metadata.get("data_sha256", "")),
-        metrics={name: value for name, value in metrics.metadata.items() if isinstance(value, float)},
+        # Its own figures alone: what it was compared with is not a property of the model.
+        metrics={
+            name.removeprefix("challenger_"): float(value)
+            for name, value in metrics.metadata.items()
+            if name.startswith("challenger_")
+        },
     )
     pushed.metadata.update(image=result.reference, version=result.version, digest=result.digest, existed=result.existed)
     print(f"{result.reference} ({result.version}) {'was there already' if result.existed else 'pushed'}")
-    return (result.reference, result.version, result.digest, result.provenance)
+    return (result.reference, result.version, result.digest, dict(result.provenance))

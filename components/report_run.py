@@ -5,7 +5,7 @@ from kfp.dsl import PipelineTaskFinalStatus
 from components._step import step
 
 
-@step(rooms=["trace"], cache=False)
+@step(cache=False)
 def report_run(status: PipelineTaskFinalStatus, model_name: str, trigger: str = "") -> None:
     """Say in one line how the run ended; runs after every run, failed ones too.
 

@@ -5,7 +5,7 @@ from kfp.dsl import Dataset, Input, Output
 from components._step import step
 
 
-@step(rooms=["data"], packages=["polars", "boto3", "stamina"])
+@step(packages=["polars", "boto3", "stamina"])
 def split_data(
     dataset: Input[Dataset],
     train: Output[Dataset],

@@ -6,7 +6,6 @@ from components._step import step
 
 
 @step(
-    rooms=["training", "data"],
     packages=[
         "polars",
         "boto3",

@@ -3,7 +3,7 @@
 from components._step import step
 
 
-@step(rooms=["rollout"], packages=["kubernetes"], cache=False)
+@step(packages=["kubernetes"], cache=False)
 def wait_for_rollout(
     inference_service: str, namespace: str, version: str, digest: str, timeout_minutes: float = 15.0
 ) -> str:

@@ -62,9 +62,9 @@ def _steps() -> Iterator[str]:
 
     compile_all(ROOT)
     yield (
-        "Each is a KFP component: import it from `components/`, or load its YAML from `compiled/components/`. What a "
-        "step embeds and installs is listed with it; one that is not cached has effects outside of the run, or reads what "
-        "changes outside of it."
+        "Each is a KFP component: import it from `components/`, or load its YAML from `compiled/components/`. "
+        "What a step embeds and installs is listed with it; one that is not cached has effects outside of the run, or "
+        "reads what changes outside of it."
     )
     for path in sorted((ROOT / "components").glob("[!_]*.py")):
         module = __import__(f"components.{path.stem}", fromlist=[path.stem])

@@ -73,7 +73,7 @@ def training(
         gate: What a challenger must reach; an empty configuration is refused.
         source: Address of the repository that holds the training code, for the image's annotations.
         revision: The commit of the training code, for the version and the image's annotations.
-        trigger: What started the run, for the commits' trailers.
+        trigger: What started the run, for the image's annotations and the commits' trailers.
         stage_review: Open a pull request for stage instead of committing to the branch.
         inference_service: The InferenceService to wait for after test; empty to wait for none.
         namespace: The InferenceService's namespace.
@@ -118,6 +118,7 @@ def training(
                 model_name=model_name,
                 source=source,
                 revision=revision,
+                trigger=trigger,
             )
             with_registry(pushed, registry_secret)
 
@@ -130,6 +131,7 @@ def training(
                 "provenance": pushed.outputs["provenance"],
                 "model_name": model_name,
                 "run": dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+                "started": champion.outputs["started"],
                 "trigger": trigger,
             }
             in_test = bump_version(values_file=test_file, environment="test", **bump)

@@ -11,6 +11,7 @@ from roadie import __version__
 from roadie.cli.compile import compile_command
 from roadie.cli.demo import demo
 from roadie.cli.doctor import doctor
+from roadie.cli.gitops import gitops
 from roadie.cli.run import run
 from roadie.errors import RoadieError, UsageError
 
@@ -24,7 +25,7 @@ def roadie(debug: bool) -> None:
     """The road from training to the values file: train, prove, package, deploy by GitOps."""
 
 
-for command in (demo, doctor, compile_command, run):
+for command in (demo, doctor, compile_command, run, gitops):
     roadie.add_command(command)
 
 

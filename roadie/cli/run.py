@@ -63,7 +63,7 @@ def summary(outcome: "Outcome") -> str:
     """The outcome in a few lines for people; empty when nothing was decided."""
     lines = []
     if outcome.decision:
-        lines.append(f"decision  {outcome.decision}: {outcome.sentence}")
+        lines.append(f"decision  {outcome.decision}: {outcome.reason}")
     if outcome.image:
         lines += [f"version   {outcome.version}", f"image     {outcome.image}"]
     lines += [f"commit    {commit}" for commit in outcome.commits]

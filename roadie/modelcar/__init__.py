@@ -13,6 +13,7 @@ Python image.
 """
 
 from roadie.modelcar.image import ANNOTATIONS
+from roadie.modelcar.publish import Published, model_digest, publish
 from roadie.modelcar.push import Pushed, PushedLayer, push
 from roadie.modelcar.read import Image, ImageLayer, Pulled, Verified, inspect, pull, resolve, verify
 from roadie.modelcar.reference import Reference, parse_reference
@@ -23,13 +24,16 @@ __all__ = [
     "Access",
     "Image",
     "ImageLayer",
+    "Published",
     "Pulled",
     "Pushed",
     "PushedLayer",
     "Reference",
     "Verified",
     "inspect",
+    "model_digest",
     "parse_reference",
+    "publish",
     "pull",
     "push",
     "resolve",

@@ -24,7 +24,8 @@ def with_embedded_defaults(pipeline: Pipeline, arguments: Mapping[str, Any], sta
         filled["image"] = f"oci:{state.resolve() / 'registry' / str(filled.get('model_name', 'jukebox'))}"
     if "gitops_repo" in wanted:
         repository = state.resolve() / "gitops.git"
-        gitops.create_bare(example("mlops-gitops"), repository)
+        if not repository.exists():
+            gitops.create_bare(example("mlops-gitops"), repository)
         filled["gitops_repo"] = str(repository)
     checkout = pipeline.path.resolve().parent
     if {"source", "revision"} <= wanted and (commit := _clean_commit(checkout)):

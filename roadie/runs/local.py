@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def run_here(
         if event["event"] == "start":
             step = StepRun(name, key.removeprefix("comp-"), "running", log=event["log"])
         else:
-            step = _ended(steps[key], event)
+            step = _ended(steps[key], {**event, "outputs": _with_pages(event["outputs"], folder)})
         steps[key] = step
         listener(step)
     ended = all(step.state == "succeeded" for step in steps.values())
@@ -128,6 +129,17 @@ def _stop(worker: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()
+
+
+def _with_pages(outputs: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The outputs, with each HTML artifact copied to where a browser opens it as such: KFP gives it no suffix."""
+    placed = dict(outputs)
+    for name, value in outputs.items():
+        if isinstance(value, Mapping) and value.get("type") == "system.HTML" and Path(value["path"]).is_file():
+            page = folder / f"{name}.html"
+            shutil.copyfile(value["path"], page)
+            placed[name] = {**value, "path": str(page)}
+    return placed
 
 
 def _ended(step: StepRun, event: Mapping[str, Any]) -> StepRun:

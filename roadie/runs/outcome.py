@@ -38,14 +38,14 @@ class Outcome:
         return str(self._output("evaluate", "Output"))
 
     @property
-    def sentence(self) -> str:
-        """The gate's decision in a sentence."""
-        return str(self._metadata("evaluate", "metrics").get("sentence", ""))
+    def reason(self) -> str:
+        """Why the gate decided so, in a sentence."""
+        return str(self._metadata("evaluate", "metrics").get("reason", ""))
 
     @property
     def champion(self) -> str:
         """The version that was deployed when the run began."""
-        return str(self._output("find-champion", "Output"))
+        return str(self._output("find-champion", "version"))
 
     @property
     def version(self) -> str:
@@ -81,7 +81,7 @@ class Outcome:
         return {
             "state": self.state,
             "decision": self.decision,
-            "sentence": self.sentence,
+            "reason": self.reason,
             "champion": self.champion,
             "version": self.version,
             "image": self.image,

@@ -60,9 +60,9 @@ def _report_steps(events: TextIO, logs: Path) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """A step's output as JSON: parameters as they are, artifacts as their place and metadata."""
+    """A step's output as JSON: parameters as they are, artifacts as their type, place and metadata."""
     if hasattr(value, "uri"):
-        return {"path": value.path, "metadata": dict(value.metadata)}
+        return {"type": value.schema_title, "path": value.path, "metadata": dict(value.metadata)}
     if isinstance(value, list):
         return [_plain(each) for each in value]
     return value

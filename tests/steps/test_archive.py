@@ -11,22 +11,23 @@ from components import _archive
 from roadie.errors import UsageError
 
 
+BODY = "def step():\n    from roadie import room\n    room.work()\n"
+
+
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     package = tmp_path / "roadie"
-    (package / "room" / "inner").mkdir(parents=True)
-    for name in (
-        "__init__.py",
-        "errors.py",
-        "room/__init__.py",
-        "room/work.py",
-        "room/page.html.j2",
-        "room/inner/__init__.py",
-    ):
-        (package / name).write_text(f"# {name}\n")
-    (package / "room" / "notes.txt").write_text("not for steps")
-    (package / "room" / "__pycache__").mkdir()
-    (package / "room" / "__pycache__" / "work.pyc").write_bytes(b"\0")
+    (package / "room").mkdir(parents=True)
+    sources = {
+        "__init__.py": '"""Face."""',
+        "room/__init__.py": "from roadie.room.work import work",
+        "room/work.py": "PAGE = 'page.html.j2'\n\n\ndef work():\n    return PAGE\n",
+        "room/page.html.j2": "<p>{{ text }}</p>\n",
+        "room/other.j2": "not named by any module that is reached",
+        "room/idle.py": "IDLE = True\n",
+    }
+    for name, text in sources.items():
+        (package / name).write_text(text)
     return package
 
 
@@ -35,37 +36,26 @@ def members(archive: str) -> list[tarfile.TarInfo]:
     return tarfile.open(fileobj=io.BytesIO(raw)).getmembers()
 
 
-def test_a_room_brings_its_sources_and_templates_and_nothing_else(package: Path) -> None:
-    names = set(_archive.files(["room"], package))
-    assert names == {
+def test_a_step_carries_the_modules_that_it_reaches_and_the_templates_they_name(package: Path) -> None:
+    assert set(_archive.files(BODY, package)) == {
         "roadie/__init__.py",
-        "roadie/errors.py",
         "roadie/room/__init__.py",
         "roadie/room/page.html.j2",
         "roadie/room/work.py",
     }
 
 
-def test_a_part_of_a_room_is_embedded_only_when_it_is_named(package: Path) -> None:
-    assert "roadie/room/inner/__init__.py" in _archive.files(["room", "room/inner"], package)
-
-
-def test_an_unknown_room_is_named(package: Path) -> None:
-    with pytest.raises(UsageError, match="no room named 'cellar'"):
-        _archive.files(["cellar"], package)
-
-
 def test_the_archive_depends_on_names_and_bytes_alone(package: Path) -> None:
-    before = _archive.pack(_archive.files(["room"], package))
-    for path in package.rglob("*.py"):
+    before = _archive.pack(_archive.files(BODY, package))
+    for path in package.rglob("*.*"):
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
         path.chmod(0o700)
         os.utime(path, (1, 1))
-    assert _archive.pack(_archive.files(["room"], package)) == before
+    assert _archive.pack(_archive.files(BODY, package)) == before
 
 
 def test_the_archive_tells_neither_times_nor_owners(package: Path) -> None:
-    for member in members(_archive.pack(_archive.files(["room"], package))):
+    for member in members(_archive.pack(_archive.files(BODY, package))):
         assert (member.mtime, member.uid, member.gid, member.uname, member.gname) == (0, 0, 0, "", "")
 
 

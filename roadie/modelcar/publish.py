@@ -1,0 +1,107 @@
+"""Publish: push a trained model under a version that never names two different models."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from roadie.errors import UsageError
+from roadie.modelcar.base import EMBEDDED
+from roadie.modelcar.files import ROOT, Entry, scan
+from roadie.modelcar.push import push
+from roadie.modelcar.transport import Access
+
+REVISION_DIGITS, MODEL_DIGITS = 10, 12
+
+
+@dataclass(frozen=True)
+class Published:
+    """The image by digest, its version, and what made it by name. `existed`: the version was there before."""
+
+    reference: str
+    version: str
+    digest: str
+    provenance: Mapping[str, str]
+    existed: bool
+
+
+def publish(
+    model: Path,
+    image: str,
+    *,
+    version: str = "",
+    title: str = "",
+    source: str = "",
+    revision: str = "",
+    data_digest: str = "",
+    metrics: Mapping[str, float] | None = None,
+    trigger: str = "",
+    base: str = EMBEDDED,
+    access: Access | None = None,
+) -> Published:
+    """Push the model in folder `model` to `image` under `version`, annotated with what made it.
+
+    Everything that goes into the image is told by the inputs; the run that pushes is not among them, so that the same inputs
+    give the same image. The run stands in the commit that deploys the version.
+
+    Raises UsageError, ModelCarError, RegistryError.
+    """
+    if not image:
+        raise UsageError("no image was named: set the parameter image, such as registry.example.com/models/jukebox")
+    digest = model_digest(model)
+    provenance = {
+        "model_digest": f"sha256:{digest}",
+        "data": f"sha256:{data_digest}" if data_digest else "",
+        "metrics": json.dumps({name: round(value, 6) for name, value in (metrics or {}).items()}, sort_keys=True),
+        "revision": revision,
+        "source": source,
+    }
+    version = version or default_version(revision, digest)
+    annotations = {
+        "title": title,
+        "version": version,
+        "revision": revision,
+        "source": source,
+        "data.digest": provenance["data"],
+        "model.digest": provenance["model_digest"],
+        "metrics": provenance["metrics"],
+        "trigger": trigger,
+    }
+    pushed = push(
+        model,
+        f"{image}:{version}",
+        base=base,
+        annotations={name: value for name, value in annotations.items() if value},
+        access=access,
+    )
+    return Published(
+        pushed.reference,
+        version,
+        pushed.digest,
+        {name: value for name, value in provenance.items() if value},
+        pushed.existed,
+    )
+
+
+def default_version(revision: str, digest: str) -> str:
+    """Ten digits of the source commit and twelve of the model's digest; without a commit the model's alone."""
+    parts = [revision[:REVISION_DIGITS].lower(), digest[:MODEL_DIGITS]]
+    return "-".join(part for part in parts if part)
+
+
+def model_digest(model: Path) -> str:
+    """The sha256 of a model: of its file if it is one, else of the lines that ``sha256sum`` prints for its files, sorted.
+
+    Raises ModelCarError when the folder cannot be read.
+    """
+    files = [entry for entry in scan(model) if entry.stamp]
+    if len(files) == 1:
+        return _sha256(files[0])
+    lines = sorted(f"{_sha256(entry)}  {entry.name.removeprefix(f'{ROOT}/')}\n" for entry in files)
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _sha256(entry: Entry) -> str:
+    with Path(entry.path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
