@@ -12,8 +12,8 @@ from roadie.gitops.keypath import parse_path
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _TRAILER_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
-# The bans of git check-ref-format(1); a leading dash or colon could turn into an option or a refspec.
-_BAD_BRANCH = re.compile(r"^[-/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|//|/\.|@\{|\.lock(/|$)|[/.]$|^@$|^HEAD$|^refs/")
+# The bans of git check-ref-format(1); a leading dash or plus would be an option or a forced refspec.
+_BAD_BRANCH = re.compile(r"^[-+/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|//|/\.|@\{|\.lock(/|$)|[/.]$|^@$|^HEAD$|^refs/")
 _SCP = re.compile(r"[A-Za-z0-9_.-]+@[A-Za-z0-9][A-Za-z0-9.-]*:(?!:)[^\x00-\x20]+")
 _MAX_BRANCH = 200
 _MAX_TEXT = 1000

@@ -18,14 +18,17 @@ class Signature:
     author: str = ""
     key: str = ""
 
+    def __post_init__(self) -> None:
+        if self.author and not _AUTHOR.fullmatch(self.author):
+            raise UsageError(f"{self.author[:80]!r} is not an author; write it like Roadie <roadie@example.com>")
+
     def people(self, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
         """Author and committer as git's variables; without an author, those of the environment, or Roadie."""
         name = environ.get("GIT_AUTHOR_NAME") or "Roadie"
         mail = environ.get("GIT_AUTHOR_EMAIL") or "roadie@localhost"
-        found = _AUTHOR.fullmatch(self.author or f"{name} <{mail}>")
-        if not found:
-            raise UsageError(f"{self.author[:80]!r} is not an author; write it like Roadie <roadie@example.com>")
-        name, mail = found.groups()
+        found = _AUTHOR.fullmatch(self.author)
+        if found:
+            name, mail = found.groups()
         people: dict[str, str] = {}
         for who in ("AUTHOR", "COMMITTER"):
             people |= {f"GIT_{who}_NAME": name, f"GIT_{who}_EMAIL": mail}
