@@ -10,9 +10,8 @@ table is a ``roadie.errors.DataError`` that names the file, the column and what 
 
 from roadie.data.charts import Dataset, load_charts
 from roadie.data.checks import CheckReport, Failure, check
-from roadie.data.sample import write_sample
 from roadie.data.schema import FEATURES, GROUP, LABEL, WEIGHT
-from roadie.data.sources import SourceFile
+from roadie.data.sources import SourceFile, write_sample
 from roadie.data.splitting import Part, Split, split
 from roadie.data.summaries import FeatureSummary, Summary, summarise
 from roadie.data.tables import file_sha256, read_examples

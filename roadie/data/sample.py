@@ -42,11 +42,8 @@ ADJECTIVES = ("Amber", "Borrowed", "Coastal", "Distant", "Electric", "Golden", "
 NOUNS = ("Arcade", "Avenue", "Harbour", "Hearts", "Lanterns", "Letters", "Mirrors", "Rivers", "Signal")
 
 
-def write_sample(directory: Path, *, seed: int = 0) -> None:
-    """Write song_rankings.parquet (some 20,000 rows) and song_properties.parquet (some 2,000) to `directory`.
-
-    The bytes depend on the seed alone. Another seed gives other songs for the same tastes.
-    """
+def write(directory: Path, *, seed: int) -> None:
+    """Write both raw tables to `directory`."""
     rng = np.random.default_rng(seed % 2**64)  # numpy takes no negative seed
     tastes = _tastes()
     home = rng.integers(len(COUNTRIES), size=CANDIDATES)

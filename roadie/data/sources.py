@@ -43,12 +43,10 @@ def fetch(source: str, scratch: Path, *, seed: int) -> Fetched:
         DataError: the source is not understood, does not answer, refuses, or lacks a table.
     """
     if source == SAMPLE:
-        from roadie.data.sample import write_sample
-
         write_sample(scratch, seed=seed)
         return _described(scratch, {name: f"sample/{name}?seed={seed}" for name in TABLES})
     scheme = source.partition("://")[0].lower() if "://" in source else ""
-    # Imported where they are used: the steps that read only what is on disk do without boto3 and stamina.
+    # Imported where they are used: the steps that read only what is on disk need nothing but polars.
     if scheme in ("http", "https"):
         from roadie.data import web
 
@@ -61,6 +59,16 @@ def fetch(source: str, scratch: Path, *, seed: int) -> Fetched:
     if scheme:
         raise DataError(f"Roadie does not read sources like {redact(source)}; give {KINDS}")
     return _folder(source)
+
+
+def write_sample(directory: Path, *, seed: int = 0) -> None:
+    """Write the built-in charts to `directory`: about 20,000 rows of rankings, about 2,000 songs.
+
+    The bytes depend on the seed alone. Another seed gives other songs for the same tastes.
+    """
+    from roadie.data import sample
+
+    sample.write(directory, seed=seed)
 
 
 def _folder(source: str) -> Fetched:
