@@ -51,7 +51,7 @@ NOTHING = Base(tuple(Platform({"architecture": cpu, "os": "linux"}, {}) for cpu 
 
 @dataclass(frozen=True)
 class ModelImage:
-    """A finished image: `top` gets the tag. It is the index over `manifests`, or (these are empty) the manifest itself."""
+    """A finished image; `top` gets the tag: the index over `manifests`, or the manifest when there is but one."""
 
     configs: tuple[Document, ...]
     manifests: tuple[Document, ...]

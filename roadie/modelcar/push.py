@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import threading
@@ -14,13 +15,14 @@ from typing import TypeVar
 from roadie.errors import ModelCarError, UsageError
 from roadie.modelcar.base import EMBEDDED, child, open_base, parts_of
 from roadie.modelcar.cache import DigestCache
+from roadie.modelcar.contract import OnnxCheck, check_base, check_files
 from roadie.modelcar.documents import Descriptor, Document
-from roadie.modelcar.files import scan
+from roadie.modelcar.files import Entry, scan
 from roadie.modelcar.image import Base, ModelImage, compose, essence, full_annotations, layer_descriptor
 from roadie.modelcar.layers import Bytes, Layer, plan
 from roadie.modelcar.reference import Reference, parse_reference
 from roadie.modelcar.retry import CancelledError
-from roadie.modelcar.store import Blob, Report, Store, StoredBlob, open_store
+from roadie.modelcar.store import Blob, Report, Store, StoredBlob, open_store, quiet
 from roadie.modelcar.transport import Access
 from roadie.modelcar.upload import SMALL
 from roadie.modelcar.workers import run_all
@@ -67,27 +69,24 @@ def push(
 
     `base` is `embedded`, `none` or a reference. `previous` names an image that is probably similar: files of a size
     that it has are looked for before they are sent. A tag that names another image is refused unless `move_tag`; one
-    that differs in the run, the trigger or the time alone is left as it is. Raises UsageError, ModelCarError,
-    RegistryError.
+    that differs in the run, the trigger or the time alone is left as it is. What breaks a rule of KServe (contract.py)
+    is refused. Raises UsageError, ModelCarError, RegistryError.
     """
     target = parse_reference(reference)
     if target.digest:
         raise UsageError(f"{reference} is a digest, which comes out of a push: give a tag.")
-    layers = plan(scan(Path(directory)))
-    stop = threading.Event()
-    access = access or Access()
-    store = open_store(target, access, stop, write=True)
-    try:
+    entries = scan(Path(directory))
+    check_files(entries)
+    stop, access = threading.Event(), access or Access()
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(contextlib.closing(open_store(target, access, stop, write=True)))
         found_base, base_store = open_base(base, target, access, stop)
-        try:
-            given = full_annotations(annotations or {}, found_base)
-            work = _Push(store, base_store, found_base, layers, given, workers, report or _quiet, stop)
-            return work.run(_similar(previous, target), move_tag=move_tag)
-        finally:
-            if base_store:
-                base_store.close()
-    finally:
-        store.close()
+        if base_store:
+            stack.enter_context(contextlib.closing(base_store))
+        check_base(found_base, base_store)
+        given = full_annotations(annotations or {}, found_base)
+        work = _Push(store, base_store, found_base, entries, plan(entries), given, workers, report or quiet, stop)
+        return work.run(_similar(previous, target), move_tag=move_tag)
 
 
 def _similar(previous: str, target: Reference) -> Reference | None:
@@ -97,10 +96,6 @@ def _similar(previous: str, target: Reference) -> Reference | None:
     return reference if previous and same else None
 
 
-def _quiet(label: str, done: int, size: int) -> None:
-    """Report to nobody."""
-
-
 @dataclass(frozen=True)
 class _Push:
     """One push under way."""
@@ -108,6 +103,7 @@ class _Push:
     store: Store
     base_store: Store | None
     base: Base
+    entries: Sequence[Entry]
     layers: Sequence[Layer]
     annotations: Mapping[str, str]
     workers: int
@@ -122,7 +118,9 @@ class _Push:
         if standing and not move_tag:
             return self._compare(standing)
         known = standing or (self.store.find(similar.name) if similar else None)
-        blobs, base_bytes = self._send_layers(_layer_sizes(self.store, known) if known else frozenset())
+        with contextlib.closing(OnnxCheck(self.entries)) as models:
+            blobs, base_bytes = self._send_layers(_layer_sizes(self.store, known) if known else frozenset())
+            models.finish()
         image = self._compose([blob.digest for blob in blobs])
         sent = base_bytes + sum(blob.sent for blob in blobs)
         if not standing or standing.digest != image.top.digest:
@@ -178,7 +176,7 @@ class _Push:
     def _send_documents(self, image: ModelImage, standing: Document | None) -> int:
         """Configs, manifests by digest, and at last the tag, if nobody else has set it in the meantime."""
         target = self.store.reference
-        blobs = self._all([partial(self.store.put, Bytes(item.body), item.digest, _quiet) for item in image.configs])
+        blobs = self._all([partial(self.store.put, Bytes(item.body), item.digest, quiet) for item in image.configs])
         self._all([partial(self.store.put_document, item) for item in image.manifests])
         now = self.store.digest_of(target.tag)
         if now not in {standing.digest if standing else None, image.top.digest}:

@@ -16,7 +16,7 @@ from roadie.modelcar.documents import Document
 from roadie.modelcar.files import ROOT
 from roadie.modelcar.image import FILES
 from roadie.modelcar.reference import parse_reference
-from roadie.modelcar.store import Report, Store, open_store
+from roadie.modelcar.store import Report, Store, open_store, quiet
 from roadie.modelcar.transport import Access
 from roadie.modelcar.unpack import checked, extract
 
@@ -133,7 +133,7 @@ def pull(
         unfinished.mkdir(parents=True)
         try:
             for layer in marked or layers:
-                extract(store, layer, unfinished, report or _quiet)
+                extract(store, layer, unfinished, report or quiet)
             files = sorted(str(path.relative_to(unfinished)) for path in unfinished.rglob("*") if path.is_file())
             if not files:
                 raise ModelCarError(f"{store.reference} has nothing under /{ROOT}: it is no ModelCar.")
@@ -151,10 +151,6 @@ def _filesystem(directory: Path) -> Iterator[None]:
     except OSError as error:
         advice = "make room" if error.errno == errno.ENOSPC else "choose another directory"
         raise ModelCarError(f"{directory} cannot be written ({error.strerror}): {advice}.") from error
-
-
-def _quiet(label: str, done: int, size: int) -> None:
-    """Report to nobody."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +176,7 @@ def verify(reference: str, *, access: Access | None = None, report: Report | Non
             for blob in (*manifest.descriptors("config"), *manifest.descriptors("layers"))
         }
         for blob in blobs.values():
-            for _ in checked(store, blob, report or _quiet):
+            for _ in checked(store, blob, report or quiet):
                 pass
         size = sum(blob.size for blob in blobs.values())
         return Verified(str(store.reference.pinned(top.digest)), top.digest, len(blobs), size)

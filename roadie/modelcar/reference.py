@@ -55,7 +55,10 @@ def parse_reference(text: str) -> Reference:
     layout = text.startswith(_LAYOUT)
     place, at, digest = text.removeprefix(_LAYOUT).partition("@")
     if at and not _DIGEST.fullmatch(digest):
-        raise UsageError(f"{text!r} has a broken digest: after @ comes sha256: and 64 hexadecimal digits.")
+        # What stands before the @ is not repeated: it may be a password that somebody put there.
+        raise UsageError(
+            f"A reference ends in @{digest}, which is no digest: write @sha256: and 64 hexadecimal digits."
+        )
     tag = ""
     if not at:
         place, _, tag = place.rpartition(":")

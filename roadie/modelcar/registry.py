@@ -182,6 +182,7 @@ class Registry:
         said = f"HTTP {answer.status}{f' {code}' if code else ''}{f': {self._redacted(message)}' if message else ''}"
         who = self._credentials.username or "an anonymous user"
         advice = {
+            400: "give its CA file if it wants TLS, and check the reference",
             401: f"{who} has not the right, or the password is wrong: check the registry credentials",
             403: f"{who} is not allowed to do that: ask for the right to push",
             404: "check the registry's address and the repository's name",

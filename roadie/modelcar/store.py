@@ -14,6 +14,10 @@ from roadie.modelcar.transport import Access
 Report = Callable[[str, int, int], None]
 
 
+def quiet(label: str, done: int, size: int) -> None:
+    """Report to nobody."""
+
+
 @dataclass(frozen=True)
 class Blob:
     """A blob that is now in the store; `sent` is how many bytes had to travel for that."""

@@ -76,6 +76,7 @@ class Transport:
         self._lock = threading.Lock()
         self._open: set[http.client.HTTPConnection] = set()
         self._closed = False
+        self._reached: set[str] = set()
         self._tls: ssl.SSLContext | None = None
 
     def scheme(self, host: str) -> str:
@@ -203,6 +204,7 @@ class Transport:
                 connection.close()
                 raise ConnectionAbortedError("the push was given up")
             self._open.add(connection)
+            self._reached.add(_host(parts.geturl()))
         return connection, False
 
     def _connect(self, parts: SplitResult) -> http.client.HTTPConnection:
@@ -246,7 +248,9 @@ class Transport:
             yield
         except (OSError, http.client.HTTPException, ValueError) as error:
             message, retryable = _explain(method, _host(url), self._access.timeout, error)
-            raise ConnectionFailedError(message, retryable=retryable) from error
+            # A server that was never there is a wrong address; one that was there before is coming back.
+            absent = isinstance(error, ConnectionRefusedError) and _host(url) not in self._reached
+            raise ConnectionFailedError(message, retryable=retryable and not absent) from error
 
 
 def _explain(method: str, host: str, timeout: float, error: Exception) -> tuple[str, bool]:

@@ -12,14 +12,14 @@ from roadie.errors import ModelCarError
 from roadie.modelcar.documents import LAYER, Descriptor
 from roadie.modelcar.files import ROOT
 from roadie.modelcar.layers import BUFFER
-from roadie.modelcar.store import Report, Store
+from roadie.modelcar.store import Report, Store, quiet
 
-_MODES: dict[str, Literal["r|", "r|gz"]] = {LAYER: "r|", f"{LAYER}+gzip": "r|gz"}
+MODES: dict[str, Literal["r|", "r|gz"]] = {LAYER: "r|", f"{LAYER}+gzip": "r|gz"}
 # How layers say that a file of a lower layer is gone (OCI image specification, "Whiteouts").
 WHITEOUT = ".wh."
 
 
-def checked(store: Store, blob: Descriptor, report: Report) -> Iterator[bytes]:
+def checked(store: Store, blob: Descriptor, report: Report = quiet) -> Iterator[bytes]:
     """A blob's bytes; ModelCarError at the end when they are not what the digest and size say."""
     found, done = hashlib.sha256(), 0
     for chunk in store.chunks(blob):
@@ -33,11 +33,11 @@ def checked(store: Store, blob: Descriptor, report: Report) -> Iterator[bytes]:
 
 def extract(store: Store, layer: Descriptor, directory: Path, report: Report) -> None:
     """Write what a layer holds under /models into `directory`; nothing in it can write outside of it."""
-    if layer.media_type not in _MODES:
+    if layer.media_type not in MODES:
         raise ModelCarError(f"A layer of {store.reference} is {layer.media_type}: Roadie reads plain and gzip layers.")
-    stream = _Stream(checked(store, layer, report))
+    stream = Stream(checked(store, layer, report))
     try:
-        with tarfile.open(fileobj=cast(IO[bytes], stream), mode=_MODES[layer.media_type], bufsize=BUFFER) as archive:
+        with tarfile.open(fileobj=cast(IO[bytes], stream), mode=MODES[layer.media_type], bufsize=BUFFER) as archive:
             for member in archive:
                 if name := _inside(member.name):
                     _extract_member(archive, member, name, directory)
@@ -63,13 +63,14 @@ def _extract_member(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str
     archive.extract(member.replace(name=name, linkname=linked, deep=False), directory, filter="data")
 
 
-class _Stream:
+class Stream:
     """Chunks as a file that tarfile can read from."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks, self._rest = chunks, memoryview(b"")
 
     def read(self, size: int) -> bytes:
+        """Some bytes, at most `size`; none at the end."""
         if not self._rest:
             self._rest = memoryview(next(self._chunks, b""))
         taken, self._rest = self._rest[:size], self._rest[size:]

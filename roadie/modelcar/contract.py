@@ -1,0 +1,121 @@
+"""What KServe and its runtimes want of a ModelCar, checked before one is visible to them.
+
+The rules are those of KServe's "modelcars" storage: a sidecar that gets nothing but arguments (`sh -c "... ln -sf
+/proc/$$/root/models /mnt/models && sleep infinity"`), and an init container that wants /models not to be empty.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+from typing import IO, cast
+
+from roadie.errors import ModelCarError
+from roadie.modelcar.files import ROOT, Entry
+from roadie.modelcar.image import Base, Platform
+from roadie.modelcar.store import Store
+from roadie.modelcar.unpack import MODES, WHITEOUT, Stream, checked
+
+_VERSIONED = re.compile(rf"{ROOT}/[0-9]+/.+")
+_ENTRYPOINT = "link-model-and-wait"
+_TOOLS = {"sh", "ln", "sleep", "ls"}
+
+
+def check_files(entries: Sequence[Entry]) -> None:
+    """ModelCarError for names that a container runtime or OpenVINO Model Server would not understand."""
+    for entry in entries:
+        if PurePosixPath(entry.name).name.startswith(WHITEOUT):
+            raise ModelCarError(f"{entry.path} has a name that means a deleted file in an image layer: rename it.")
+    for entry in onnx_files(entries):
+        if not _VERSIONED.fullmatch(entry.name):
+            raise ModelCarError(
+                f"{entry.path} would be /{entry.name}, but KServe's OpenVINO runtime looks into numbered version "
+                "folders: put it into a folder 1, as 1/model.onnx."
+            )
+
+
+def onnx_files(entries: Iterable[Entry]) -> list[Entry]:
+    """The files that are ONNX models by their name."""
+    return [entry for entry in entries if entry.stamp and entry.name.endswith(".onnx")]
+
+
+class OnnxCheck:
+    """onnx.checker on every model, in a process of its own: it runs while the upload does, and its memory is not ours.
+
+    Where onnx is not installed (in a pipeline's step the training step has checked the model) there is nothing to do.
+    """
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._paths = [entry.path for entry in onnx_files(entries)]
+        self._process: subprocess.Popen[str] | None = None
+        if self._paths and importlib.util.find_spec("onnx"):
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _CHECK, *self._paths],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+
+    def finish(self) -> None:
+        """Wait for the verdict; ModelCarError when a model is not valid."""
+        if self._process is None:
+            return
+        said, _ = self._process.communicate()
+        if self._process.returncode:
+            path, _, why = said.strip().partition("\n")
+            raise ModelCarError(f"{path or self._paths[0]} is not a valid ONNX model ({why[:200]}): export it again.")
+
+    def close(self) -> None:
+        """End the process if the push ends before it."""
+        if self._process and self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
+
+
+_CHECK = """
+import sys
+import onnx.checker
+for path in sys.argv[1:]:
+    try:
+        onnx.checker.check_model(path)
+    except Exception as error:
+        print(path, " ".join(str(error).split()), sep="\\n")
+        sys.exit(1)
+"""
+
+
+def check_base(base: Base, store: Store | None) -> None:
+    """ModelCarError when a container of the image could not make the link that KServe's server follows."""
+    if store is None:
+        return  # for image volumes: nothing is run
+    for part in base.platforms:
+        entrypoint = (part.config.get("config") or {}).get("Entrypoint") or []
+        if entrypoint and PurePosixPath(entrypoint[0]).name != _ENTRYPOINT:
+            raise ModelCarError(
+                f"The base {base.name} has the entrypoint {entrypoint[0]}, but KServe gives its sidecar arguments "
+                "alone (sh -c ...), which that program would get: take a base without one, or the embedded base."
+            )
+        if not entrypoint and (missing := _TOOLS - _programs(part, store)):
+            raise ModelCarError(
+                f"The base {base.name} lacks {', '.join(sorted(missing))}, with which KServe's sidecar links the model "
+                "to /mnt/models: take the embedded base, or for image volumes the base none."
+            )
+
+
+def _programs(part: Platform, store: Store) -> set[str]:
+    """The names in the usual folders for programs; every layer has to be read for that."""
+    found: set[str] = set()
+    for layer in part.layers:
+        if layer.media_type in MODES:
+            stream = cast(IO[bytes], Stream(checked(store, layer)))
+            with tarfile.open(fileobj=stream, mode=MODES[layer.media_type]) as archive:
+                names = (PurePosixPath("/", member.name) for member in archive)
+                found |= {name.name for name in names if name.parent.name in {"bin", "sbin"}}
+        if found >= _TOOLS:
+            break
+    return found
