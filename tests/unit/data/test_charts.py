@@ -47,7 +47,7 @@ def test_an_example_is_a_song_in_a_country_with_its_features_and_entries(tables:
     examples = data.read_examples(dataset.path)
     rankings = pl.read_parquet(tables / "song_rankings.parquet")
     properties = pl.read_parquet(tables / "song_properties.parquet")
-    assert list(examples.schema.items()) == list(EXAMPLE_COLUMNS.items())
+    assert examples.schema == pl.Schema(EXAMPLE_COLUMNS)
     assert examples.select("spotify_id", "country").rows() == sorted(
         set(rankings.drop_nulls("country").select("spotify_id", "country").rows())
     )
