@@ -13,7 +13,7 @@ from tests.servers.registry import PASSWORD, RegistryServer
 ROADIE = [
     sys.executable,
     "-c",
-    "from roadie.cli.modelcar import modelcar; from roadie.cli import main, roadie; roadie.add_command(modelcar); main()",
+    "from roadie.cli import main, modelcar, roadie; roadie.add_command(modelcar.modelcar); main()",
 ]
 
 
