@@ -7,6 +7,7 @@ One small file per layer in the user's cache directory; deleting them costs time
 import contextlib
 import json
 import os
+import threading
 import time
 from dataclasses import astuple
 from pathlib import Path
@@ -45,9 +46,11 @@ class DigestCache:
             return
         with contextlib.suppress(OSError):
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            unfinished = self._directory / f".{os.getpid()}-{layer.size}"
+            path = self._path(layer)
+            # A name of this thread's own: a digest that lands under another layer's key would corrupt an image.
+            unfinished = path.with_name(f".{path.name}-{os.getpid()}-{threading.get_ident()}")
             unfinished.write_text(digest, "ascii")
-            unfinished.rename(self._path(layer))
+            unfinished.rename(path)
 
     def prune(self) -> None:
         """Forget what nobody asked for in 90 days."""

@@ -121,6 +121,7 @@ class _Push:
         with contextlib.closing(OnnxCheck(self.entries)) as models:
             blobs, base_bytes = self._send_layers(_layer_sizes(self.store, known) if known else frozenset())
             models.finish()
+        self.cache.prune()
         image = self._compose([blob.digest for blob in blobs])
         sent = base_bytes + sum(blob.sent for blob in blobs)
         if not standing or standing.digest != image.top.digest:
@@ -161,15 +162,22 @@ class _Push:
         return [by_layer[layer] for layer in self.layers], sum(blob.sent for blob in blobs[len(order) :])
 
     def _send_layer(self, layer: Layer, sizes: Collection[int]) -> Blob:
-        """Hash first what is small or may be there already; everything else is hashed while it is sent."""
+        """Hash first what is small or may be there already; everything else is hashed while it is sent.
+
+        What the cache says is used to find a blob, not to name one: what is sent is hashed again.
+        """
+        cached = self.cache.get(layer)
+        if cached and self.store.has(cached):
+            self.report(layer.label, layer.size, layer.size)
+            return Blob(cached, layer.size, 0)
         hash_first = layer.size <= SMALL or layer.size in sizes
-        blob = self.store.put(layer, self._digest(layer) if hash_first else self.cache.get(layer), self.report)
+        blob = self.store.put(layer, self._hash(layer) if hash_first else "", self.report)
         self.cache.put(layer, blob.digest)
         return blob
 
     def _send_base_layer(self, blob: Descriptor) -> Blob:
         assert self.base_store is not None
-        if self.store.has(blob.digest) or self.store.mount(blob, self.base_store):
+        if self.store.mount(blob, self.base_store):
             return Blob(blob.digest, blob.size, 0)
         return self.store.put(StoredBlob(self.base_store, blob), blob.digest, self.report)
 
@@ -187,16 +195,18 @@ class _Push:
         return sum(blob.sent for blob in blobs)
 
     def _digest(self, layer: Layer) -> str:
-        if known := self.cache.get(layer):
-            return known
+        if not (digest := self.cache.get(layer)):
+            digest = self._hash(layer)
+            self.cache.put(layer, digest)
+        return digest
+
+    def _hash(self, layer: Layer) -> str:
         found = hashlib.sha256()
         for part in layer.parts():
             if self.stop.is_set():
                 raise CancelledError("The push was given up.")
             found.update(part.view)
-        digest = f"sha256:{found.hexdigest()}"
-        self.cache.put(layer, digest)
-        return digest
+        return f"sha256:{found.hexdigest()}"
 
     def _compose(self, digests: Sequence[str]) -> ModelImage:
         layers = [
