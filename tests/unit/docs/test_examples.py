@@ -1,0 +1,75 @@
+"""The files and settings that the documentation shows agree with what the pipeline reads."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components import _step
+from tests.unit.docs.pages import ROOT, Block, blocks, commands, scripts, without_comments
+
+CI = [block for block in blocks("yaml") if block.page.name == "ci.md"]
+
+
+@pytest.mark.parametrize("block", blocks("yaml"), ids=str)
+def test_every_yaml_block_is_yaml(block: Block) -> None:
+    assert all(isinstance(document, dict) for document in yaml.safe_load_all(block.text))
+
+
+@pytest.mark.parametrize("block", CI, ids=["GitHub Actions", "GitLab CI", "Tekton"])
+def test_each_ci_system_installs_from_the_lock_checks_and_uploads(block: Block) -> None:
+    called = [
+        words
+        for document in yaml.safe_load_all(block.text)
+        for script in scripts(document)
+        for words in commands(without_comments(script))
+    ]
+    assert ["roadie", "compile", "--check"] in called
+    upload = next(words for words in called if words[:3] == ["kfp", "pipeline", "create-version"])
+    assert (ROOT / upload[3]).is_file()
+    assert block.text.count("--require-hashes -r requirements.lock") == 2
+
+
+def compiled_pipeline() -> list[Any]:
+    return list(yaml.safe_load_all((ROOT / "compiled" / "pipelines" / "training.yaml").read_text(encoding="utf-8")))
+
+
+def secrets_read() -> dict[str, set[str]]:
+    """The keys that the compiled pipeline reads of each secret, by the secret's default name."""
+    spec, platform = compiled_pipeline()
+    defaults = spec["root"]["inputDefinitions"]["parameters"]
+    names = {parameter: body["defaultValue"] for parameter, body in defaults.items() if parameter.endswith("_secret")}
+    read: dict[str, set[str]] = {name: set() for name in names.values()}
+    for executor in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
+        for secret in executor.get("secretAsEnv", []):
+            parameter = secret["secretNameParameter"]["componentInputParameter"].removeprefix("pipelinechannel--")
+            read[names[parameter]] |= {key["secretKey"] for key in secret["keyToEnv"]}
+    # It is mounted as a file; the file's name is the key.
+    read["roadie-registry"] = {".dockerconfigjson"}
+    return read
+
+
+def test_the_example_secrets_have_the_keys_that_the_pipeline_reads() -> None:
+    documents = yaml.safe_load_all((ROOT / "deploy" / "secrets.example.yaml").read_text(encoding="utf-8"))
+    shown = {document["metadata"]["name"]: set(document["stringData"]) for document in documents}
+    assert shown == secrets_read()
+
+
+def test_the_page_about_secrets_names_every_key() -> None:
+    page = (ROOT / "docs" / "how-to" / "secrets.md").read_text(encoding="utf-8")
+    missing = [key for keys in secrets_read().values() for key in keys if f"`{key}`" not in page]
+    assert not missing
+
+
+def test_the_note_on_embedding_names_the_limits_that_hold() -> None:
+    note = (ROOT / "docs" / "decisions" / "compiled-yaml-embeds-rooms.md").read_text(encoding="utf-8")
+    assert f"a step may take {_step.STEP_LIMIT // 1000} kB and a pipeline {_step.PIPELINE_LIMIT // 1000} kB" in note
+
+
+def test_the_image_copies_what_the_wheel_is_made_of() -> None:
+    containerfile = (ROOT / "Containerfile").read_text(encoding="utf-8")
+    copied = {word for line in containerfile.splitlines() if line.startswith("COPY ") for word in line.split()[1:-1]}
+    needed = {"roadie", "compiled", "examples", "pyproject.toml", "README.md", "LICENSE"}
+    assert needed | {"requirements.lock", "requirements-dev.lock"} <= copied
+    assert all(Path(ROOT, name).exists() for name in needed)
