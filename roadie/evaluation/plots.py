@@ -100,7 +100,7 @@ def bars(title: str, labels: Sequence[str], values: Sequence[float]) -> Markup:
         places = np.arange(len(labels))
         axes.barh(places, values, color=[GOOD if value >= 0 else BAD for value in values], height=0.7)
         axes.axvline(0, color=INK, linewidth=0.8)
-        axes.set_yticks(places, labels)
+        axes.set_yticks(places, [label[:20] for label in labels])  # or a long one leaves no room
         axes.invert_yaxis()
         axes.margins(y=0.01)
         axes.grid(visible=False, axis="y")

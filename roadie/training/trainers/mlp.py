@@ -28,10 +28,10 @@ class Mlp(Hyperparameters):
         max_length=8,
         description="Width of each hidden layer.",
     )
-    epochs: int = Field(default=40, ge=1, le=10_000, description="Passes over the training songs.")
+    epochs: int = Field(default=20, ge=1, le=10_000, description="Passes over the training songs.")
     batch_size: int = Field(default=200, ge=1, le=1_000_000, description="Examples per gradient step.")
-    learning_rate: float = Field(default=1e-3, gt=0, le=1, description="Adam's initial learning rate.")
-    l2: float = Field(default=1.0, ge=0, le=1e6, description="Penalty on the squared weights.")
+    learning_rate: float = Field(default=3e-3, gt=0, le=1, description="Adam's initial learning rate.")
+    l2: float = Field(default=3.0, ge=0, le=1e6, description="Penalty on the squared weights.")
 
     def fit(
         self,
