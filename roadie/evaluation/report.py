@@ -43,14 +43,17 @@ def render_report(evaluation: "Evaluation", facts: Mapping[str, str]) -> str:
         slices=worst_first,
         shown=min(MOST_BARS, len(worst_first)),
         plots=_plots(evaluation, [(part.label, improvements[part.label]) for part in worst_first[:MOST_BARS]]),
-        facts={
-            **facts,
-            "challenger": f"sha256:{evaluation.challenger_sha256}",
-            "champion": f"sha256:{evaluation.champion_sha256}" if evaluation.champion_sha256 else "none",
-            "holdout": f"sha256:{evaluation.holdout_sha256}",
-            "gate": ", ".join(f"{name}: {value}" for name, value in evaluation.gate.model_dump().items()),
-        },
+        facts={name: value for name, value in (dict(facts) | _own_facts(evaluation)).items() if value},
     )
+
+
+def _own_facts(evaluation: "Evaluation") -> dict[str, str]:
+    return {
+        "challenger sha256": evaluation.challenger_sha256,
+        "champion sha256": evaluation.champion_sha256 or "there is no champion",
+        "holdout sha256": evaluation.holdout_sha256,
+        "gate": ", ".join(f"{name}: {value}" for name, value in evaluation.gate.model_dump().items()),
+    }
 
 
 def _plots(evaluation: "Evaluation", worst: list[tuple[str, float]]) -> dict[str, Markup]:

@@ -13,9 +13,11 @@ from onnx import ModelProto, NodeProto, TensorProto, checker, compose, helper, n
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 
-# Pinned, so that a newer converter does not emit operators that the deployed runtimes cannot run yet:
-# opset 18 and IR 8 are ONNX 1.13's, which onnxruntime serves since 1.14 and Triton since 23.03.
-OPSET, ML_OPSET, IR_VERSION = 18, 3, 8
+# Pinned, so that a newer converter does not emit what deployed runtimes cannot run yet: these are ONNX 1.13's.
+OPSET, IR_VERSION = 18, 8
+# OpenVINO Model Server does not run ai.onnx.ml: with these refused, the converter keeps to the standard operators,
+# and the checker would find any other, because the model imports the standard domain only.
+REFUSED = {"LinearClassifier", "Normalizer", "Scaler"}
 OUTPUT = "probabilities"
 
 
@@ -69,7 +71,8 @@ def build_model(
         classifier,
         initial_types=[("standardised", FloatTensorType([None, width]))],
         options={"zipmap": False},
-        target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
+        target_opset={"": OPSET, "ai.onnx.ml": 3},
+        black_op=REFUSED,
     )
     # The prefix keeps the converter's names apart from the features', whatever those are.
     inner = compose.add_prefix(converted, "classifier/").graph
@@ -93,7 +96,7 @@ def build_model(
     )
     model = helper.make_model(
         graph,
-        opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)],
+        opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="roadie",
     )

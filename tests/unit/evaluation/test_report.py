@@ -56,7 +56,7 @@ def test_no_id_is_used_twice(page):
 def test_the_facts_and_all_digests_stand_at_the_end(page):
     end = page[page.index("What this rests on") :]
     assert "charts &amp; more" in end
-    assert len(re.findall(r"sha256:[0-9a-f]{64}", end)) == 3
+    assert len(re.findall(r"sha256</dt><dd>[0-9a-f]{64}", end)) == 3
 
 
 def test_whatever_labels_and_facts_hold_is_text(tmp_path):

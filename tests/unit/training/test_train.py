@@ -85,6 +85,20 @@ def test_two_processes_make_the_same_bytes(examples, tmp_path):
     assert (tmp_path / "one/1/model.onnx").read_bytes() == (tmp_path / "two/1/model.onnx").read_bytes()
 
 
+@pytest.mark.parametrize("trainer", TRAINERS)
+@pytest.mark.parametrize("countries", [2, 5])
+def test_the_graph_has_standard_operators_only_so_that_every_runtime_serves_it(examples, tmp_path, trainer, countries):
+    table = pl.read_parquet(examples)
+    kept = table["country"].unique().sort().head(countries).implode()
+    path = tmp_path / "few.parquet"
+    table.filter(pl.col("country").is_in(kept)).write_parquet(path)
+    trained = train(path, tmp_path, hyperparameters=QUICK[trainer], seed=1)
+    model = onnx.load(trained.model)
+    assert {node.domain for node in model.graph.node} == {""}
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 18)]
+    assert probabilities(trained.model, table).sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
 def test_another_seed_makes_another_model(examples, tmp_path):
     first = train(examples, tmp_path / "a", hyperparameters={"epochs": 1}, seed=1)
     second = train(examples, tmp_path / "b", hyperparameters={"epochs": 1}, seed=2)
