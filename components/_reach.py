@@ -1,7 +1,7 @@
 """Which modules of roadie a step reaches, told from the sources alone.
 
-A step's body imports a room and uses some of the names that the room's ``__init__`` offers. Only the modules behind those
-names have to travel, and what these import in turn; the room's ``__init__`` travels with the imports that are used.
+A step's body imports a room and uses some of the names that the room's ``__init__`` offers. Only the modules behind
+those names have to travel, and what these import in turn; the room's ``__init__`` travels with those imports.
 """
 
 import ast

@@ -1,8 +1,8 @@
 """How a step is made: the only place that knows.
 
 ``@step`` turns a typed function into a KFP component and, at compile time, embeds the modules of roadie that its body
-reaches, pins the packages that they need, and sets the base image. What differs between clusters comes from the environment, which is
-where ``roadie compile`` puts its options, so that a plain ``kfp dsl compile`` gives the same YAML:
+reaches, pins the packages that they need, and sets the base image. What differs between clusters comes from the
+environment, which is where ``roadie compile`` puts its options, so that ``kfp dsl compile`` gives the same YAML:
 
 - ``ROADIE_IMAGE``: an image that holds Roadie and its packages; nothing is embedded and pip is not called;
 - ``ROADIE_BASE_IMAGE``: a mirror of the stock Python image;
@@ -99,8 +99,8 @@ def _component_with_embedding(function: Callable[..., Any], packages: Sequence[s
     command[-1] = _archive.replace_in(command[-1], _archive.pack(_archive.files(source_of(function))))
     if len(command[-1]) > STEP_LIMIT:
         raise UsageError(
-            f"the step {function.__name__} takes {len(command[-1]):,} bytes with what it reaches of roadie, more than the "
-            f"{STEP_LIMIT:,} a step may take: let it reach less, or compile with --image"
+            f"the step {function.__name__} takes {len(command[-1]):,} bytes with what it reaches of roadie, more than "
+            f"the {STEP_LIMIT:,} a step may take: let it reach less, or compile with --image"
         )
     return component
 

@@ -20,7 +20,7 @@ def bump_version(
     trigger: str = "",
     provenance: dict[str, object] = {},  # noqa: B006 - KFP takes defaults from the signature, and {} is its way to say none
     review: bool = False,
-) -> NamedTuple("Bumped", [("commit", str), ("changed", bool), ("review", str)]):  # type: ignore[valid-type]
+) -> NamedTuple("Bumped", [("commit", str), ("changed", bool), ("review_url", str)]):  # type: ignore[valid-type]
     """Commit the version to an environment's values file, or open a pull request for it.
 
     Changes the bytes of one scalar and nothing else; the digest is set, too, where the file has a key for it. The same
@@ -45,7 +45,7 @@ def bump_version(
     Returns:
         commit: The commit that holds the version.
         changed: Whether this step made it.
-        review: Address of the pull request, if one was asked for.
+        review_url: Address of the pull request, if one was asked for.
     """
     from roadie import gitops
 

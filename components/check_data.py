@@ -5,13 +5,13 @@ from kfp.dsl import Dataset, Input, Markdown, Output
 from components._step import step
 
 
-@step(packages=["polars", "boto3", "stamina"])
+@step(packages=["polars"])
 def check_data(dataset: Input[Dataset], report: Output[Markdown]) -> None:
     """Check the dataset against the rules that training relies on, and fail when one is broken.
 
     Args:
         dataset: The table that load_charts wrote.
-        report: Every rule, and for a broken one the column, the number of rows and examples; written before failing.
+        report: The table's size and every broken rule with its column, count and examples; written before failing.
     """
     from pathlib import Path
 

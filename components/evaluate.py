@@ -8,8 +8,6 @@ from components._step import step
 @step(
     packages=[
         "polars",
-        "boto3",
-        "stamina",
         "onnx",
         "onnxruntime",
         "pydantic",
@@ -59,10 +57,8 @@ def evaluate(
         report=Path(report.path),
         facts={
             "model": model_name,
-            "champion": str(champion.metadata.get("version", "")),
-            "challenger sha256": str(challenger.metadata.get("sha256", "")),
-            "data sha256": str(challenger.metadata.get("data_sha256", "")),
-            "holdout sha256": str(holdout.metadata.get("sha256", "")),
+            "champion's version": str(champion.metadata.get("version", "")) or "none",
+            "data": f"sha256:{challenger.metadata.get('data_sha256', '')}",
             "source": str(challenger.metadata.get("source", "")),
         },
     )

@@ -6,7 +6,7 @@ from components._step import step
 
 
 # The tables behind an address change under it, so an earlier run's result is never served for this one.
-@step(packages=["polars", "boto3", "stamina"], cache=False)
+@step(packages=["polars", "numpy", "boto3", "stamina"], cache=False)
 def load_charts(charts: str, dataset: Output[Dataset], seed: int = 0) -> None:
     """Read the chart tables and write one row per song and country.
 
@@ -29,6 +29,9 @@ def load_charts(charts: str, dataset: Output[Dataset], seed: int = 0) -> None:
     dataset.metadata.update(
         sha256=loaded.sha256,
         rows=loaded.rows,
+        examples=loaded.examples,
+        global_rows=loaded.global_rows,
+        unmatched_rows=loaded.unmatched_rows,
         songs=loaded.songs,
         countries=loaded.countries,
         source=loaded.source,

@@ -5,7 +5,7 @@ from kfp.dsl import Dataset, Input, Output
 from components._step import step
 
 
-@step(packages=["polars", "boto3", "stamina"])
+@step(packages=["polars"])
 def split_data(
     dataset: Input[Dataset],
     train: Output[Dataset],
@@ -22,7 +22,7 @@ def split_data(
         train: The rows to train on.
         holdout: The rows that challenger and champion are scored on.
         holdout_share: Share of the songs that goes into the holdout, between 0 and 1.
-        seed: Seed of the split; another seed gives another holdout.
+        seed: Seed of the split; keep it over a model's life, or a champion meets songs that it was trained on.
     """
     from pathlib import Path
 

@@ -8,8 +8,6 @@ from components._step import step
 @step(
     packages=[
         "polars",
-        "boto3",
-        "stamina",
         "scikit-learn",
         "skl2onnx",
         "onnx",

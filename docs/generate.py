@@ -63,7 +63,7 @@ def _steps() -> Iterator[str]:
     compile_all(ROOT)
     yield (
         "Each is a KFP component: import it from `components/`, or load its YAML from `compiled/components/`. "
-        "What a step embeds and installs is listed with it; one that is not cached has effects outside of the run, or "
+        "What a step carries and installs is listed with it; one that is not cached has effects outside of the run, or "
         "reads what changes outside of it."
     )
     for path in sorted((ROOT / "components").glob("[!_]*.py")):
@@ -78,27 +78,35 @@ def _step(step: Any, name: str) -> Iterator[str]:
     yield f"## {name}"
     yield _described(parsed)
     yield (
-        f"Embeds {_listed(step.rooms)}; installs {_listed(step.packages)}; "
+        f"Carries {_listed(_rooms(step))}; installs {_listed(step.packages)}; "
         + ("may be served from KFP's cache." if step.cache else "is never cached.")
     )
     inputs = [
-        (f"`{key}`", each.type, _default(each), meanings.get(key, "")) for key, each in (spec.inputs or {}).items()
+        (f"`{key}`", _type(each), _default(each), meanings.get(key, "")) for key, each in (spec.inputs or {}).items()
     ]
     if inputs:
         yield _table(("input", "type", "default", "meaning"), inputs)
-    returned = {
-        each.args[1]: each for each in parsed.meta if each.args[0] in {"returns", "return"} and len(each.args) > 1
-    }
-    outputs = []
-    for key, each in (spec.outputs or {}).items():
-        meaning = (
-            meanings.get(key) or _unwrapped(getattr(returned.get(key), "description", "")) or each.description or ""
-        )
-        if key == "Output" and parsed.returns:
-            meaning = _unwrapped(parsed.returns.description)
-        outputs.append((f"`{key}`", each.type, meaning))
+    result = _unwrapped(parsed.returns.description) if parsed.returns else ""
+    outputs = [
+        (f"`{key}`", _type(each), result if key == "Output" else meanings.get(key) or _unwrapped(each.description))
+        for key, each in (spec.outputs or {}).items()
+    ]
     if outputs:
         yield _table(("output", "type", "meaning"), outputs)
+
+
+def _rooms(step: Any) -> list[str]:
+    """The rooms of roadie that travel with a step."""
+    from components._archive import files
+    from components._step import source_of
+
+    parts = [name.split("/") for name in files(source_of(step.function))]
+    return sorted({f"roadie.{part[1]}" for part in parts if len(part) > 2})
+
+
+def _type(spec: Any) -> str:
+    """KFP's name of a type without its version and its parts."""
+    return str(spec.type).removeprefix("system.").partition("@")[0].partition("[")[0]
 
 
 def _default(spec: Any) -> str:

@@ -38,6 +38,7 @@ def training(
     version: str = "",
     seed: int = 42,
     holdout_share: float = 0.2,
+    split_seed: int = 0,
     hyperparameters: dict[str, object] = {},  # noqa: B006 - KFP takes defaults from the signature
     gate: dict[str, object] = GATE,
     source: str = "",
@@ -67,8 +68,9 @@ def training(
         values_key: The mapping in both files that holds `version`.
         champion_file: The values file whose version is the champion.
         version: The version to give; when empty, ten digits of the revision and twelve of the model's digest.
-        seed: Seed of sample data, split and training.
+        seed: Seed of the training.
         holdout_share: Share of the songs that the models are scored on.
+        split_seed: Seed of the split; keep it over a model's life, or a champion meets songs that it was trained on.
         hyperparameters: Hyperparameters by name; those left out have their defaults.
         gate: What a challenger must reach; an empty configuration is refused.
         source: Address of the repository that holds the training code, for the image's annotations.
@@ -95,11 +97,11 @@ def training(
         with_git(champion, git_secret)
         with_registry(champion, registry_secret)
 
-        charts_task = load_charts(charts=charts, seed=seed).after(champion)
+        charts_task = load_charts(charts=charts).after(champion)
         with_s3(charts_task, s3_secret)
         dataset = charts_task.outputs["dataset"]
         checked = check_data(dataset=dataset)
-        parts = split_data(dataset=dataset, holdout_share=holdout_share, seed=seed).after(checked)
+        parts = split_data(dataset=dataset, holdout_share=holdout_share, seed=split_seed).after(checked)
         trained = train(examples=parts.outputs["train"], hyperparameters=hyperparameters, seed=seed)
         decided = evaluate(
             challenger=trained.outputs["model"],

@@ -42,8 +42,8 @@ def publish(
 ) -> Published:
     """Push the model in folder `model` to `image` under `version`, annotated with what made it.
 
-    Everything that goes into the image is told by the inputs; the run that pushes is not among them, so that the same inputs
-    give the same image. The run stands in the commit that deploys the version.
+    Everything that goes into the image is told by the inputs; the run that pushes is not among them, so that the same
+    inputs give the same image. The run stands in the commit that deploys the version.
 
     Raises UsageError, ModelCarError, RegistryError.
     """
@@ -91,7 +91,7 @@ def default_version(revision: str, digest: str) -> str:
 
 
 def model_digest(model: Path) -> str:
-    """The sha256 of a model: of its file if it is one, else of the lines that ``sha256sum`` prints for its files, sorted.
+    """The sha256 of a model: of its one file, or of the sorted lines that ``sha256sum`` prints for its files.
 
     Raises ModelCarError when the folder cannot be read.
     """

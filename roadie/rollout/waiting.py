@@ -1,5 +1,6 @@
 """Wait until an InferenceService serves a version."""
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -86,7 +87,10 @@ def _read(name: str, namespace: str) -> Mapping[str, Any]:
     from urllib3.exceptions import HTTPError
 
     try:
-        config.load_config()
+        if "KUBERNETES_SERVICE_HOST" in os.environ:
+            config.load_incluster_config()
+        else:
+            config.load_kube_config(config_file=os.environ.get("KUBECONFIG"))
         api = client.CustomObjectsApi()
         found: Mapping[str, Any] = api.get_namespaced_custom_object(
             GROUP, VERSION, namespace, PLURAL, name, _request_timeout=(5, 30)

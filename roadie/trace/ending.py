@@ -11,6 +11,6 @@ def end_of_run(model: str, *, trigger: str, run: str, state: str, error: str) ->
         state: KFP's final state, such as SUCCEEDED or FAILED.
         error: KFP's message of a failure; may be empty.
     """
-    started = f", started by {trigger}" if trigger else ""
+    started = f", started by {trigger}," if trigger else ""
     why = f": {' '.join(error.split())}" if error else ""
     return f"{model}: run {run}{started} ended {state}{why}"

@@ -10,7 +10,6 @@ import pytest
 from components import _archive
 from roadie.errors import UsageError
 
-
 BODY = "def step():\n    from roadie import room\n    room.work()\n"
 
 

@@ -1,7 +1,10 @@
 """The compiled YAML, looked at as a cluster would."""
 
+import ast
 import base64
 import bz2
+import importlib
+import importlib.metadata
 import io
 import re
 import shutil
@@ -14,7 +17,8 @@ from typing import Any
 import pytest
 import yaml
 
-from components._step import PIPELINE_LIMIT, STEP_LIMIT
+from components import _archive, _lock
+from components._step import PIPELINE_LIMIT, STEP_LIMIT, source_of
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPILED = ROOT / "compiled"
@@ -178,3 +182,35 @@ def test_a_step_finds_all_that_it_imports_in_what_it_carries(path: Path, tmp_pat
     )
     done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+# Imported only where they are installed, or by type checkers.
+OPTIONAL = {
+    "onnx",  # push checks the model file with it; training has done so already
+    "modelcar_base_image",  # needed for pushing; a step that pulls reaches the module but not the call
+    "types_boto3_s3",
+}
+
+
+@pytest.mark.parametrize("name", [path.stem for path in COMPONENTS])
+def test_a_step_installs_all_that_it_imports(name: str) -> None:
+    step = getattr(importlib.import_module(f"components.{name}"), name)
+    imported = set()
+    for path, source in _archive.files(source_of(step.function)).items():
+        for node in ast.walk(ast.parse(source)) if path.endswith(".py") else ():
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add((node.module or "").partition(".")[0])
+    foreign = imported - sys.stdlib_module_names - {"roadie"}
+    distributions = importlib.metadata.packages_distributions()
+    pinned = {pin.partition("==")[0] for pin in _lock.read().pins(step.packages)}
+    missing = {each for each in foreign if not {d.lower().replace("_", "-") for d in distributions[each]} & pinned}
+    assert missing <= OPTIONAL
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "components").glob("[!_]*.py")), ids=lambda path: path.stem)
+def test_a_step_s_file_imports_only_types_and_the_decorator(path: Path) -> None:
+    modules = {node.module for node in ast.parse(path.read_text()).body if isinstance(node, ast.ImportFrom)}
+    assert modules <= {"typing", "kfp.dsl", "components._step"}
+    assert not [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import)]

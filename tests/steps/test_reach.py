@@ -8,7 +8,7 @@ from roadie.errors import UsageError
 SOURCES = {
     "__init__": '"""Face."""',
     "errors": "class Refused(Exception): ...",
-    "shop/__init__": "from pkg.shop.sell import price, sell\nfrom pkg.shop.buy import buy\n__all__ = ['buy', 'price', 'sell']",
+    "shop/__init__": "from pkg.shop.sell import price, sell\nfrom pkg.shop.buy import buy\n__all__ = ['buy']",
     "shop/sell": "from pkg.errors import Refused\n\ndef sell(): ...\ndef price(): ...",
     "shop/buy": "def buy():\n    from pkg.shop import later\n    return later.pay()",
     "shop/later": "def pay(): ...",

@@ -1,0 +1,148 @@
+"""The main job: real charts in S3, a real registry, a real Git server; looked at with tools that are not ours."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import yaml
+
+from tests.scenarios.world import World, outcome
+from tests.servers.git_http import git, serving
+from tests.servers.process import require
+from tests.servers.registry import RegistryServer
+from tests.servers.s3 import S3Server
+
+CHARTS = "s3://charts/2023-12"
+WORSE = json.dumps({"trainer": "mlp", "epochs": 1, "prior_share": 0.5})
+
+
+@pytest.fixture(scope="module")
+def world(
+    tmp_path_factory: pytest.TempPathFactory, registry_htpasswd: RegistryServer, s3: S3Server, real_charts: Path
+) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("world")
+    s3.put("charts", real_charts / "charts-2023-12", "2023-12", versioned=True)
+    with serving(folder / "git") as git_server:
+        yield World(registry_htpasswd, git_server, folder / "state", s3.environment, repository="real/jukebox")
+
+
+@pytest.fixture(scope="module")
+def first(world: World) -> dict[str, Any]:
+    """The first run, which finds no champion."""
+    return outcome(
+        world.train(CHARTS, trigger="scenario", gate=json.dumps({"metric": "log_loss", "floors": {"gain": 0.1}}))
+    )
+
+
+@pytest.fixture(scope="module")
+def clone(world: World, first: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return world.clone(tmp_path_factory.mktemp("clone") / "mlops-gitops")
+
+
+def version_in(clone: Path, environment: str) -> str:
+    values = yaml.safe_load((clone / environment / "values.yaml").read_text())
+    return str(values["applications"]["jukebox"]["values"]["version"])
+
+
+def test_the_first_model_above_the_floors_is_promoted(first: dict[str, Any]) -> None:
+    assert first["state"] == "succeeded"
+    assert first["decision"] == "promote"
+    assert first["champion"] == ""
+    assert len(first["commits"]) == 2
+
+
+def test_skopeo_sees_the_digest_that_the_run_names_behind_the_version_that_git_deploys(
+    world: World, first: dict[str, Any], clone: Path
+) -> None:
+    version = version_in(clone, "test")
+    assert version == version_in(clone, "stage") == first["version"]
+    digest = world.skopeo("inspect", "--format", "{{.Digest}}", f"docker://{world.image}:{version}").strip()
+    assert first["image"] == f"{world.image}@{digest}"
+
+
+def test_the_unpacked_image_serves_probabilities(world: World, first: dict[str, Any], tmp_path: Path) -> None:
+    world.skopeo("copy", f"docker://{world.image}:{first['version']}", f"oci:{tmp_path}/layout:model")
+    umoci = require("umoci", "apt-get install umoci")
+    unpack = [umoci, "unpack", "--rootless", "--image", f"{tmp_path}/layout:model", f"{tmp_path}/bundle"]
+    subprocess.run(unpack, check=True, capture_output=True)
+
+    session = onnxruntime.InferenceSession(str(tmp_path / "bundle/rootfs/models/1/model.onnx"))
+    songs = {each.name: np.full((3, 1), 0.5, np.float32) for each in session.get_inputs()}
+    [probabilities] = session.run(["probabilities"], songs)
+    classes = json.loads(session.get_modelmeta().custom_metadata_map["roadie.classes"])
+    assert len(songs) == 13
+    assert probabilities.shape == (3, len(classes)) == (3, 72)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+
+
+def test_each_commit_changes_one_scalar_and_its_trailers_lead_back(
+    world: World, first: dict[str, Any], clone: Path
+) -> None:
+    dataset = next(Path(first["folder"]).glob("artifacts/*/load-charts/dataset"))
+    data_digest = subprocess.run(["sha256sum", dataset], check=True, capture_output=True, text=True).stdout.split()[0]
+    for commit, file in zip(first["commits"], ("test/values.yaml", "stage/values.yaml"), strict=True):
+        assert git("-C", str(clone), "diff", "--numstat", f"{commit}^", commit).split() == ["1", "1", file]
+        words = git("-C", str(clone), "diff", "--word-diff=porcelain", "-U0", f"{commit}^", commit).splitlines()
+        changed = [line for line in words if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+        assert changed == ["-latest", f'+"{first["version"]}"']
+        trailers = git("-C", str(clone), "log", "-1", "--format=%(trailers:only,unfold)", commit).splitlines()
+        named = dict(line.split(": ", 1) for line in trailers if line)
+        assert named["Roadie-Digest"] == first["image"].partition("@")[2]
+        assert named["Roadie-Data"] == f"sha256:{data_digest}"
+        assert named["Roadie-Trigger"] == "scenario"
+        assert named["Roadie-Run"]
+
+
+def test_the_image_says_what_made_it(world: World, first: dict[str, Any], clone: Path) -> None:
+    raw = json.loads(world.skopeo("inspect", "--raw", f"docker://{world.image}:{first['version']}"))
+    annotations = raw["annotations"]
+    assert annotations["org.opencontainers.image.version"] == first["version"]
+    assert annotations["io.roadie.model.digest"].removeprefix("sha256:")[:12] == first["version"][-12:]
+    assert json.loads(annotations["io.roadie.metrics"])["gain"] > 0.1
+    assert "io.roadie.run" not in annotations, "the same inputs are to give the same image"
+
+
+def test_the_dataset_names_each_source_file_with_its_digest_and_version(first: dict[str, Any]) -> None:
+    log = next(Path(first["folder"]).glob("artifacts/*/load-charts/executor_output.json"))
+    metadata = json.loads(log.read_text())["artifacts"]["dataset"]["artifacts"][0]["metadata"]
+    assert metadata["source"] == CHARTS
+    assert metadata["rows"] == 19_699
+    assert {file["name"] for file in metadata["files"]} == {"song_rankings.parquet", "song_properties.parquet"}
+    assert all(file["version_id"] and len(file["sha256"]) == 64 for file in metadata["files"])
+
+
+def test_a_second_run_of_the_same_data_changes_nothing(world: World, first: dict[str, Any]) -> None:
+    before = (world.tip, world.tags())
+    second = outcome(world.train(CHARTS))
+    assert second["decision"] == "unchanged"
+    assert second["champion"] == first["version"]
+    assert second["commits"] == []
+    assert (world.tip, world.tags()) == before
+
+
+def test_a_worse_model_is_rejected_in_a_green_run(world: World, first: dict[str, Any]) -> None:
+    before = (world.tip, world.tags())
+    worse = outcome(world.train(CHARTS, hyperparameters=WORSE))
+    assert worse["state"] == "succeeded"
+    assert worse["decision"] == "reject"
+    assert worse["reason"]
+    assert worse["commits"] == []
+    assert (world.tip, world.tags()) == before
+    skipped = {step["name"] for step in worse["steps"] if step["state"] == "skipped"}
+    assert {"push-modelcar", "bump-version-test", "bump-version-stage"} <= skipped
+
+
+def test_no_password_is_in_anything_that_a_run_leaves_behind(world: World, first: dict[str, Any], clone: Path) -> None:
+    kept = [
+        path for folder in (world.state, clone, world.git_server.root) for path in folder.rglob("*") if path.is_file()
+    ]
+    assert len(kept) > 50
+    assert len(world.secrets) >= 3
+    for path in kept:
+        content = path.read_bytes()
+        assert [secret for secret in world.secrets if secret.encode() in content] == [], path

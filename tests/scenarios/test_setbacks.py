@@ -1,0 +1,124 @@
+"""What goes wrong on the road: bad tables, refused pushes, missing versions. Nothing half-done stays visible."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from roadie import data
+from tests.scenarios.world import World, outcome
+from tests.servers.git_http import serving
+from tests.servers.registry import RegistryServer
+
+NEVER = json.dumps({"metric": "log_loss", "floors": {"top_1": 1.0}})
+RANKINGS, PROPERTIES = "song_rankings.parquet", "song_properties.parquet"
+
+
+@pytest.fixture
+def world(tmp_path: Path, registry: RegistryServer, request: pytest.FixtureRequest) -> Iterator[World]:
+    """An open registry, with a repository of its own for each test."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
+    with serving(tmp_path / "git") as git_server:
+        yield World(registry, git_server, tmp_path / "state", repository=f"setbacks/{name}")
+
+
+@pytest.fixture
+def charts(tmp_path: Path) -> Path:
+    folder = tmp_path / "charts"
+    data.write_sample(folder)
+    return folder
+
+
+def edit(table: Path, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+    change(pl.read_parquet(table)).write_parquet(table)
+
+
+BROKEN: dict[str, tuple[str, Callable[[pl.DataFrame], pl.DataFrame], str]] = {
+    "a column is missing": (PROPERTIES, lambda table: table.drop("tempo"), r"song_properties\.parquet.*tempo"),
+    "the table is empty": (RANKINGS, lambda table: table.clear(), r"song_rankings\.parquet"),
+    "a duration is negative": (
+        PROPERTIES,
+        lambda table: table.with_columns(-pl.col("duration_ms")),
+        r"duration_ms.*\d",
+    ),
+    "there is one country only": (
+        RANKINGS,
+        lambda table: table.with_columns(country=pl.lit("DE")),
+        r"countr",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_table_fails_in_one_sentence_and_leaves_no_trace(world: World, charts: Path, case: str) -> None:
+    table, change, names = BROKEN[case]
+    edit(charts / table, change)
+    before = world.tip
+    done = world.train(str(charts))
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert re.match(r"roadie: the step (load-charts|check-data) failed: ", last)
+    assert re.search(names, last)
+    assert "Traceback" not in done.stderr
+    assert (world.tip, world.tags()) == (before, [])
+
+
+def test_wrong_credentials_for_git_show_before_any_training(world: World) -> None:
+    world.environment = {"GIT_PASSWORD": "not-the-password"}
+    done = world.train("sample")
+    assert done.returncode == 1
+    states = {step["name"]: step["state"] for step in json.loads(done.stdout)["steps"]}
+    assert states["find-champion"] == "failed"
+    assert states["train"] == "skipped"
+    assert "not-the-password" not in done.stdout + done.stderr
+
+
+def test_an_unknown_hyperparameter_is_answered_with_those_there_are(world: World) -> None:
+    done = world.train("sample", hyperparameters='{"epoch": 3}')
+    assert done.returncode == 1
+    assert re.search(r"the step train failed: .*epoch.*epochs", done.stderr)
+    assert world.tags() == []
+
+
+def test_a_gate_that_asks_for_nothing_is_refused(world: World) -> None:
+    done = world.train("sample", gate="{}")
+    assert done.returncode == 1
+    assert "the step evaluate failed: The gate has no configuration" in done.stderr
+    assert world.tags() == []
+
+
+def test_without_a_champion_a_model_below_the_floors_is_rejected(world: World) -> None:
+    result = outcome(world.train("sample", gate=NEVER))
+    assert result["decision"] == "reject"
+    assert world.tags() == []
+
+
+def test_a_deployed_version_that_the_registry_lost_is_an_error(world: World) -> None:
+    done = world.roadie(
+        "gitops", "bump", "--repo", world.gitops, "--set", "stage/values.yaml:applications.jukebox.values.version=gone"
+    )
+    assert done.returncode == 0, done.stderr
+    done = world.train("sample")
+    assert done.returncode == 1
+    assert "stage/values.yaml deploys version gone" in done.stderr
+
+
+def test_a_run_that_died_between_test_and_stage_is_completed_by_the_next(world: World) -> None:
+    hook = world.git_server.root / "mlops-gitops.git" / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\nread old new ref\n! git diff --name-only $old $new | grep -q ^stage/\n")
+    hook.chmod(0o755)
+    died = world.train("sample")
+    assert died.returncode == 1
+    assert "the step bump-version-stage failed" in died.stderr
+    version = json.loads(died.stdout)["version"]
+
+    hook.unlink()
+    completed = outcome(world.train("sample"))
+    assert completed["decision"] == "promote"
+    assert completed["version"] == version
+    assert world.tags() == [version]
+    assert len(completed["commits"]) == 1, "test holds the version already"
+    assert outcome(world.train("sample"))["decision"] == "unchanged"

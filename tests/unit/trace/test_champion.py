@@ -1,0 +1,83 @@
+"""Against a bare repository and an OCI layout on disk; the same with real servers is in tests/scenarios."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from roadie import gitops, modelcar, trace
+from roadie.errors import GitOpsError, ModelCarError
+
+KEY = "applications.jukebox.values"
+VALUES = """\
+applications:
+  jukebox:
+    values:
+      name: jukebox
+      version: {version}
+"""
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> str:
+    return f"oci:{tmp_path / 'registry'}"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    (folder / "1").mkdir(parents=True)
+    (folder / "1" / "weights.bin").write_bytes(b"weights")
+    return folder
+
+
+def repository(folder: Path, version: str) -> str:
+    source = folder / "source" / "stage"
+    source.mkdir(parents=True)
+    (source / "values.yaml").write_text(VALUES.format(version=version))
+    gitops.create_bare(folder / "source", folder / "gitops.git")
+    return str(folder / "gitops.git")
+
+
+def champion(repo: str, image: str, directory: Path, key: str = KEY) -> trace.Champion:
+    return trace.find_champion(repo, "stage/values.yaml", key, image=image, branch="main", directory=directory)
+
+
+def test_the_deployed_version_s_model_is_pulled(tmp_path: Path, image: str, model: Path) -> None:
+    pushed = modelcar.push(model, f"{image}:v1")
+    found = champion(repository(tmp_path, '"v1"'), image, tmp_path / "out")
+    assert (found.version, found.digest) == ("v1", pushed.digest)
+    assert (tmp_path / "out" / "model" / "1" / "weights.bin").read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize("version", ["latest", '""', "null", ""])
+def test_a_values_file_that_deploys_nothing_yet_has_no_champion(tmp_path: Path, image: str, version: str) -> None:
+    found = champion(repository(tmp_path, version), image, tmp_path / "out")
+    assert found.version == ""
+    assert not (tmp_path / "out" / "model").exists()
+    assert json.loads((tmp_path / "out" / "champion.json").read_text())["version"] == ""
+
+
+def test_a_mapping_without_a_version_has_no_champion(tmp_path: Path, image: str) -> None:
+    assert champion(repository(tmp_path, "v1"), image, tmp_path / "out", "applications.jukebox").version == ""
+
+
+def test_a_path_that_leads_nowhere_is_an_error_before_anything_is_trained(tmp_path: Path, image: str) -> None:
+    with pytest.raises(GitOpsError, match=r"applications\.other\.values\.version: .* check the path"):
+        champion(repository(tmp_path, "v1"), image, tmp_path / "out", "applications.other.values")
+
+
+def test_a_placeholder_that_the_registry_has_is_a_version(tmp_path: Path, image: str, model: Path) -> None:
+    modelcar.push(model, f"{image}:latest")
+    assert champion(repository(tmp_path, "latest"), image, tmp_path / "out").version == "latest"
+
+
+def test_a_version_that_the_registry_does_not_have_is_an_error(tmp_path: Path, image: str) -> None:
+    with pytest.raises(ModelCarError, match=r"stage/values\.yaml deploys version v9, which .* does not have"):
+        champion(repository(tmp_path, "v9"), image, tmp_path / "out")
+
+
+def test_a_run_s_end_is_one_line() -> None:
+    line = trace.end_of_run("jukebox", trigger="alert", run="training-7", state="FAILED", error="step\n train failed")
+    assert line == "jukebox: run training-7, started by alert, ended FAILED: step train failed"
+    assert trace.end_of_run("m", trigger="", run="r", state="SUCCEEDED", error="") == "m: run r ended SUCCEEDED"
