@@ -10,9 +10,11 @@ repositories for a team, `create_bare` makes one to try things on.
 """
 
 from roadie.gitops.access import Access
-from roadie.gitops.bump import Bumped, Deployed, Edit, bump, read_value
+from roadie.gitops.bump import Bumped, Deployed, bump, read_value
 from roadie.gitops.deploy import bump_version
+from roadie.gitops.edits import Edit
 from roadie.gitops.layout import create_bare, init_repositories
+from roadie.gitops.proposal import Proposal
 from roadie.gitops.values import get_scalar, set_scalar
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "Bumped",
     "Deployed",
     "Edit",
+    "Proposal",
     "bump",
     "bump_version",
     "create_bare",

@@ -7,40 +7,22 @@ from dataclasses import dataclass
 
 from roadie.errors import GitOpsError, UsageError
 from roadie.gitops.access import Access
-from roadie.gitops.checks import check_file, check_message, check_trailers, check_value
+from roadie.gitops.checks import check_file, check_trailers
+from roadie.gitops.edits import Edit, Plan, compose, plan
 from roadie.gitops.failures import LostRaceError, UnreachableError
-from roadie.gitops.history import SET, judge
-from roadie.gitops.repository import Entry, Repository
+from roadie.gitops.history import judge
+from roadie.gitops.proposal import Proposal, propose
+from roadie.gitops.repository import Repository
 from roadie.gitops.signature import Signature
-from roadie.gitops.values import get_scalar, set_scalar
-
-
-@dataclass(frozen=True)
-class Edit:
-    """One value to set: under `key` (see keypath) of `file`, a path inside the repository.
-
-    `only_if_present` skips the edit where the key is missing; `create_missing` adds it there.
-    """
-
-    file: str
-    key: str
-    value: str
-    only_if_present: bool = False
-    create_missing: bool = False
-
-    def __post_init__(self) -> None:
-        check_file(self.file)
-        check_value(self.key, self.value)
-
-    @property
-    def record(self) -> str:
-        """The edit as its commit's trailer names it."""
-        return f"{self.file}:{self.key}={self.value}"
+from roadie.gitops.values import get_scalar
 
 
 @dataclass(frozen=True)
 class Bumped:
-    """What a bump did; `commit` is the new one, or when not `changed` the one that is there."""
+    """What a bump did; `commit` is the new one, or when not `changed` the one that is there, and `reason` says why.
+
+    `branch` is the one that was pushed to: with a `review` (its URL) the review's own.
+    """
 
     changed: bool
     commit: str
@@ -69,10 +51,11 @@ def bump(
     author: str = "",
     signing_key: str = "",
     again: bool = False,
+    proposal: Proposal | None = None,
     access: Access | None = None,
     budget: float = 120.0,
 ) -> Bumped:
-    """Set all `edits` in one commit on `branch` of `repo` (a path or URL) and push it.
+    """Set all `edits` in one commit on `branch` of `repo` (a path or URL) and push it, or open a review (`proposal`).
 
     A lost race is answered by fetching and editing anew until `budget` seconds are over. No commit is made where the
     values are there already, or where a run with a later `Roadie-Started` among its trailers has set one of them.
@@ -94,21 +77,21 @@ def bump(
                 if ours and repository.contains(ours, tip):
                     break
                 todo = plan(repository, tip, edits)
-                if not todo.files:
-                    return Bumped(False, tip, branch, reason="the values are there already")
-                verdict = judge(repository.log(tip), todo.records, trailers, again=again)
-                if verdict and verdict.refused:
-                    raise GitOpsError(verdict.reason)
-                if verdict:
-                    return Bumped(False, verdict.commit, branch, reason=verdict.reason)
-                ours = repository.commit(tip, todo.files, compose(message, todo.edits, trailers), signature)
+                nothing = _nothing_to_do(repository, tip, todo, trailers, again)
+                if nothing:
+                    return nothing
+                text = compose(message, todo.edits, trailers)
+                if proposal:
+                    made = propose(proposal, repository, tip, todo, text, signature)
+                    return Bumped(made.pushed, made.commit, made.branch, _files(todo), made.url, made.diff, made.reason)
+                ours = repository.commit(tip, todo.files, text, signature)
                 repository.push(ours)
                 break
             except (LostRaceError, UnreachableError) as error:
                 lost: GitOpsError = error
         else:
-            raise GitOpsError(f"gave up on pushing to {repo} after {budget:.0f} s, because {lost}")
-        return Bumped(True, ours, branch, tuple(sorted(todo.files)), diff=repository.diff(f"{ours}^", ours))
+            raise GitOpsError(f"gave up on {repo} after {budget:.0f} s: {lost}")
+        return Bumped(True, ours, branch, _files(todo), diff=repository.diff(f"{ours}^", ours))
 
 
 def read_value(repo: str, file: str, key: str, *, branch: str = "main", access: Access | None = None) -> Deployed:
@@ -120,52 +103,20 @@ def read_value(repo: str, file: str, key: str, *, branch: str = "main", access: 
         return Deployed(get_scalar(repository.read(entry), key) if entry else None, tip)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a bump is about to do to a commit: the files with their new bytes, and the edits that hold in them."""
-
-    files: dict[str, tuple[Entry, bytes]]
-    edits: tuple[Edit, ...]
-
-    @property
-    def records(self) -> list[str]:
-        """The edits as their commit's trailers name them."""
-        return [edit.record for edit in self.edits]
-
-
-def plan(repository: Repository, tip: str, edits: Sequence[Edit]) -> Plan:
-    """Read the files at `tip` and apply `edits` to them, all or none."""
-    entries = repository.find(tip, sorted({edit.file for edit in edits}))
-    before = {file: repository.read(entry) for file, entry in entries.items()}
-    after = dict(before)
-    held = []
-    for edit in edits:
-        if edit.file not in after:
-            raise GitOpsError(f"{repository.repo} has no {edit.file} on {repository.branch}; check the path")
-        try:
-            current = get_scalar(after[edit.file], edit.key)
-            if current is None and edit.only_if_present:
-                continue
-            held.append(edit)
-            if current != edit.value:
-                after[edit.file] = set_scalar(
-                    after[edit.file], edit.key, edit.value, create_missing=edit.create_missing
-                )
-        except GitOpsError as error:
-            raise GitOpsError(f"{edit.file}: {error}") from None
-    files = {file: (entries[file], after[file]) for file in after if after[file] != before[file]}
-    return Plan(files, tuple(held))
+def _nothing_to_do(
+    repository: Repository, tip: str, todo: Plan, trailers: Mapping[str, str], again: bool
+) -> Bumped | None:
+    """The outcome when no commit is to be made; None when one is."""
+    if not todo.files:
+        return Bumped(False, tip, repository.branch, reason="the values are there already")
+    verdict = judge(repository.log(tip), todo.records, trailers, again=again)
+    if verdict and verdict.refused:
+        raise GitOpsError(verdict.reason)
+    return Bumped(False, verdict.commit, repository.branch, reason=verdict.reason) if verdict else None
 
 
-def compose(message: str, edits: Sequence[Edit], trailers: Mapping[str, str]) -> str:
-    """`message` with the first edit's {file}, {key} and {value} filled in, then the trailers."""
-    first = edits[0]
-    text = message or "Set {key} to {value} in {file}"
-    for name, value in (("file", first.file), ("key", first.key), ("value", first.value)):
-        text = text.replace("{" + name + "}", value)
-    lines = [f"{key}: {value}" for key, value in trailers.items()]
-    lines += [f"{SET}: {edit.record}" for edit in edits]
-    return check_message(text) + "\n\n" + "\n".join(lines) + "\n"
+def _files(todo: Plan) -> tuple[str, ...]:
+    return tuple(sorted(todo.files))
 
 
 def tries(budget: float) -> Iterator[int]:

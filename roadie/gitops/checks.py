@@ -65,6 +65,8 @@ def is_local(repo: str) -> bool:
 def check_value(key: str, value: str) -> str:
     """A value fit for its key: an OCI tag or digest under `version`, a digest under `digest`, or text."""
     last = parse_path(key).steps[-1]
+    if last == "digest" and value == "":
+        return value  # what was known by a digest is known by its version only
     if last == "digest" and not DIGEST.fullmatch(value):
         raise UsageError(f"{value[:80]!r} is not a digest; give sha256: and 64 hexadecimal digits")
     if last in ("version", "tag") and not (_TAG.fullmatch(value) or DIGEST.fullmatch(value)):

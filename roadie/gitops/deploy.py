@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from roadie.gitops.bump import Bumped, Edit, bump
+from roadie.gitops.bump import Bumped, bump
+from roadie.gitops.edits import Edit
 
 MODEL, ENVIRONMENT, VERSION, DIGEST = "Roadie-Model", "Roadie-Environment", "Roadie-Version", "Roadie-Digest"
 
@@ -31,9 +32,11 @@ def bump_version(
     """
     if not file:
         return Bumped(False, "", branch, reason="no values file is given for it")
-    edits = [Edit(file, f"{key}.version", version)]
-    if digest:
-        edits.append(Edit(file, f"{key}.digest", digest, only_if_present=True))
+    edits = [
+        Edit(file, f"{key}.version", version),
+        # An empty digest takes away that of another version.
+        Edit(file, f"{key}.digest", digest, only_if_present=True),
+    ]
     facts = {
         MODEL: model_name,
         ENVIRONMENT: environment,

@@ -23,6 +23,8 @@ _AWAY = re.compile(
     r"Could not resolve|Failed to connect|Connection (refused|reset|timed out)|timed out|too slow|Empty reply"
     r"|error: 5\d\d|hung up|early EOF|RPC failed|unexpected disconnect|SSL_|handshake|Could not read from remote"
 )
+# The server's own rule, not a race: only a review's branch is ever replaced.
+_NO_FORCE = re.compile(r"remote rejected\].*\(non-fast-forward\)|force.push.*protected branch")
 # First match wins.
 _REFUSALS = [
     (
@@ -70,6 +72,8 @@ _REFUSALS = [
 
 def translate(output: str, repo: str) -> GitOpsError:
     """The error that git's words amount to; `output` must have been redacted."""
+    if _NO_FORCE.search(output):
+        return RefusedError(f"{repo} forbids replacing a branch; allow it for the reviews' branches, roadie/*")
     if _LOST.search(output):
         return LostRaceError(f"others pushed to {repo} first; run this again")
     for pattern, sentence in _REFUSALS:

@@ -17,11 +17,12 @@ _REVERTS = re.compile(r"^This reverts commit ([0-9a-f]{40})", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit of the history: its id, when it was made (Unix seconds) and its message."""
+    """A commit of the history: its id, when it was made (Unix seconds), its message, its parent where it was asked."""
 
     sha: str
     time: int
     message: str
+    parent: str = ""
 
     @property
     def trailers(self) -> dict[str, list[str]]:

@@ -181,9 +181,31 @@ class Repository:
         if not self._deep:
             self._fetch("--filter=tree:0", f"--depth={limit}")
             self._deep = True
-        text = str(self.run("log", "--format=%H%x00%ct%x00%B%x00%x00", tip, "--"))
+        return self._log(tip)
+
+    def changes(self, tip: str, file: str, limit: int = HISTORY) -> list[Commit]:
+        """Those of the newest `limit` commits that changed `file`, newest first, the oldest one aside."""
+        self._fetch(self._filter, f"--depth={limit}")
+        return self._log("--full-history", "--no-merges", tip, "--", file)
+
+    def _log(self, *arguments: str) -> list[Commit]:
+        text = str(self.run("log", "--format=%H%x00%ct%x00%B%x00%x00", *arguments))
         commits = []
         for record in filter(str.strip, text.split("\0\0")):
             sha, time, message = record.strip("\n").split("\0", 2)
             commits.append(Commit(sha, int(time), message))
         return commits
+
+    def head_of(self, branch: str) -> Commit | None:
+        """The newest commit of another branch, with its parent; None when there is no such branch."""
+        reference = f"refs/heads/{check_branch(branch)}"
+        listed = str(self.run("ls-remote", "origin", reference))
+        if not listed:
+            return None
+        sha = listed.split(maxsplit=1)[0]
+        self.run("fetch", "--quiet", "--no-tags", "--depth=1", "--filter=tree:0", "origin", reference)
+        # `log` would not show the parent, at which the fetch stopped.
+        header, _, message = str(self.run("cat-file", "commit", sha)).partition("\n\n")
+        parent = re.search(r"^parent (\w+)$", header, re.MULTILINE)
+        committed = re.search(r"^committer .* (\d+) [+-]\d+$", header, re.MULTILINE)
+        return Commit(sha, int(committed[1]) if committed else 0, message, parent[1] if parent else "")

@@ -27,6 +27,18 @@ def get_scalar(text: bytes, path: str) -> str | None:
     return file.scalar(at).value
 
 
+def has_key(text: bytes, path: str) -> bool:
+    """Whether something stands at `path`, be it null."""
+    return _File(text, parse_path(path)).find() is not None
+
+
+def entries(text: bytes, path: str) -> dict[str, str]:
+    """The entries of the map or list of maps at `path`: each one's own path by its key, or by its `name` in a list."""
+    file = _File(text, parse_path(path))
+    at = file.find()
+    return {} if at is None else file.entries(at)
+
+
 def set_scalar(text: bytes, path: str, value: str, *, create_missing: bool = False) -> bytes:
     """The file with the scalar at `path` replaced by `value` in double quotes; no other byte changes.
 
@@ -149,6 +161,20 @@ class _File:
             self.refuse(f"the key {key!r} may come from a merge (<<); write it out first")
         return None
 
+    def entries(self, at: int) -> dict[str, str]:
+        """Path by name, of what the node at `at` holds."""
+        children = self._children(at)
+        if self.events[at].kind == "map":
+            names = [self.events[child].value or "" for child in children[::2]]
+            return {name: f"{self.path.text}.{_step(name)}" for name in names}
+        named = {}
+        for child in children:
+            name = self._value(child, "name") if self.events[child].kind == "map" else None
+            if name is not None:
+                value = self.events[name].value or ""
+                named[value] = f"{self.path.text}[name={value}]"
+        return named
+
     def refuse_shared(self) -> None:
         """Refuse when an alias elsewhere refers to a step on the way: setting it would change both."""
         aliases = {event.meaning.anchor for event in self.events if event.kind == "alias"}
@@ -186,7 +212,7 @@ class _File:
         is_block_map = self.events[parent].kind == "map" and not self.events[parent].meaning.flow
         if not isinstance(key, str) or not is_block_map or not children:
             self.refuse("there is no such key, and none can be added here; add it to the file by hand")
-        entry = (key if key.replace("_", "").isalpha() else quoted(key)) + ": " + quoted(value)
+        entry = _step(key) + ": " + quoted(value)
         indent = " " * self.events[children[0]].column
         for first, last in reversed(list(zip(children[::2], children[1::2], strict=True))):
             event = self.events[last]
@@ -207,3 +233,8 @@ class _File:
         same = [event.meaning for event in old] == [event.meaning for event in kept]
         if not same or [event.value for event in new] != [*inserted] or new[-1].meaning.style != '"':
             self.refuse("the change would touch more than this value; simplify the file around it first")
+
+
+def _step(key: str) -> str:
+    """A key as a path or a file needs it: in quotes unless it is plain letters."""
+    return key if key.replace("_", "").replace("-", "").isalnum() and key[:1].isalpha() else quoted(key)

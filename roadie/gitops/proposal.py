@@ -1,0 +1,104 @@
+"""Ask for a review instead of pushing: one branch and one request per model and environment, kept up to date."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from roadie.errors import UsageError
+from roadie.gitops.checks import check_branch
+from roadie.gitops.edits import Edit, Plan
+from roadie.gitops.history import SET, STARTED, Commit, judge
+from roadie.gitops.repository import Repository
+from roadie.gitops.signature import Signature
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """How to ask for a review: on which host, from which branch, with which notes (Markdown, such as the gate's table).
+
+    `kind` (github, gitlab, gitea) and `api_url` are told from the repository's URL when empty, `branch` from the edits.
+    """
+
+    kind: str = ""
+    api_url: str = ""
+    branch: str = ""
+    notes: str = ""
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """What became of a proposal: whether its branch was pushed, and the request's address."""
+
+    pushed: bool
+    commit: str
+    branch: str
+    url: str
+    diff: str
+    reason: str = ""
+
+
+def propose(
+    proposal: Proposal, repository: Repository, tip: str, todo: Plan, text: str, signature: Signature
+) -> Proposed:
+    """Push the edits to the review's branch and open its request; one that is there is updated.
+
+    A branch that holds these edits on `tip` already is left as it is, as is one that a later run has made.
+    """
+    from roadie.gitops.reviews import host_for, open_review
+
+    branch = check_branch(proposal.branch or branch_name(todo.edits))
+    if branch == repository.branch:
+        raise UsageError(f"a review cannot come from {branch} itself; name another branch for it")
+    host = host_for(repository.repo, repository.access, kind=proposal.kind, api_url=proposal.api_url)
+    there = repository.head_of(branch)
+    newer = _made_later(there, todo, text) if there else None
+    if there and newer:
+        found = host.find(branch, repository.branch)
+        return Proposed(False, there.sha, branch, found.url if found else "", "", newer)
+    commit = there.sha if there and _is_same(there, tip, todo) else ""
+    if not commit:
+        commit = repository.commit(tip, todo.files, text, signature)
+        repository.push(commit, branch, replacing=there.sha if there else "")
+    title, _, rest = text.partition("\n\n")
+    review = open_review(host, branch, repository.branch, title, body(todo.edits, rest, proposal.notes))
+    pushed = not there or commit != there.sha
+    diff = repository.diff(f"{commit}^", commit) if pushed else ""
+    return Proposed(pushed, commit, branch, review.url, diff, "" if pushed else "the review is open already")
+
+
+def branch_name(edits: Sequence[Edit]) -> str:
+    """The review's branch: the same for every version of the same values, `roadie/test/applications.jukebox.values`."""
+    first = edits[0]
+    place = first.file.rpartition("/")[0] or first.file
+    key = first.key.rpartition(".")[0] or first.key
+    plain = re.sub(r"[^A-Za-z0-9./-]+", "-", f"{place}/{key}")
+    return "roadie/" + "/".join(part.strip(".-") or "x" for part in re.sub(r"\.{2,}", ".", plain).split("/"))
+
+
+def body(edits: Sequence[Edit], trailers: str, notes: str) -> str:
+    """The request's words in Markdown: what is set, what is known about it, and the notes."""
+    rows = [(f"{edit.file}: {edit.key}", edit.value) for edit in edits]
+    known = [line.split(": ", 1) for line in trailers.strip().splitlines() if not line.startswith(f"{SET}: ")]
+    rows += [(name.removeprefix("Roadie-").replace("-", " "), value) for name, value in known]
+    table = [f"| {_cell(name)} | {_value(value)} |" for name, value in rows]
+    return "\n".join(["| What | Value |", "|---|---|", *table, *(["", notes] if notes else [])]) + "\n"
+
+
+def _cell(text: str) -> str:
+    return re.sub(r"([\\|`<>\[\]*_])", r"\\\1", text)
+
+
+def _value(text: str) -> str:
+    """A link stays one; all else is shown as code."""
+    return text if re.fullmatch(r"https?://[^\s|<>]+", text) else "`" + text.replace("`", "'").replace("|", "\\|") + "`"
+
+
+def _made_later(there: Commit, todo: Plan, text: str) -> str | None:
+    """Why the branch's commit is to stay: a run that started later has made it."""
+    ours = Commit("", 0, text).trailers.get(STARTED, [""])[0]
+    verdict = judge([there], todo.records, {STARTED: ours}, again=True)
+    return verdict.reason if verdict else None
+
+
+def _is_same(there: Commit, tip: str, todo: Plan) -> bool:
+    return there.parent == tip and set(there.trailers.get(SET, [])) == set(todo.records)

@@ -1,0 +1,172 @@
+"""A small JSON client for the hosts' REST APIs: retries, rate limits, pages, and errors of one sentence."""
+
+import json
+import random
+import re
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from email.message import Message
+from http import HTTPStatus
+from http.client import HTTPException, HTTPMessage
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlencode, urljoin, urlsplit
+
+from roadie.errors import GitOpsError
+
+_TIMEOUT = 30.0
+_TRIES = 4
+_LONGEST_WAIT = 60.0
+_MAX_PAGES = 50
+_MAX_BYTES = 16 << 20
+_TEMPORARY = {500, 502, 503, 504}
+_CONFLICTS = {405, 406, 409, 422}
+
+
+class ConflictError(GitOpsError):
+    """The host says that the request does not fit the state of things: 405, 406, 409 or 422, as `status`."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class _SameHost(urllib.request.HTTPRedirectHandler):
+    """Follow redirects on the same host only: the headers carry the token."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> urllib.request.Request | None:
+        if urlsplit(newurl)[:2] != urlsplit(req.full_url)[:2]:
+            raise GitOpsError(f"{req.host} redirects to another server; name that one in --api-url")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+class Rest:
+    """One API, at `base`; `headers` carry the token, which is in no error."""
+
+    def __init__(self, base: str, headers: Mapping[str, str], ca_file: Path | None = None) -> None:
+        self.base = base.rstrip("/")
+        self._headers = {"Accept": "application/json", "User-Agent": "roadie", **headers}
+        context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+        self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), _SameHost())
+
+    def call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
+        """Ask, and return the decoded JSON (None for an empty answer).
+
+        Raises:
+            ConflictError: the host refuses it in the present state of things.
+            GitOpsError: it refuses it for good, or does not answer.
+        """
+        return self._call(method, f"{self.base}/{path}", body)[0]
+
+    def pages(self, path: str, **query: str) -> Iterator[dict[str, Any]]:
+        """All elements of a list, over its pages (Link headers, RFC 8288)."""
+        url = f"{self.base}/{path}?{urlencode(query)}"
+        for _ in range(_MAX_PAGES):
+            elements, headers = self._call("GET", url, None)
+            if not isinstance(elements, list):
+                raise GitOpsError(f"{self.base} answers with something else than a list; check the address of its API")
+            yield from elements
+            following = re.search(r'<([^>]+)>;\s*rel="next"', headers.get("Link", ""))
+            if not following:
+                return
+            url = urljoin(url, following[1])
+            if urlsplit(url)[:2] != urlsplit(self.base)[:2]:
+                raise GitOpsError(f"{self.base} continues its list on another server; check the address of its API")
+
+    def _call(self, method: str, url: str, body: Mapping[str, object] | None) -> tuple[Any, HTTPMessage]:
+        data = None if body is None else json.dumps(body).encode()
+        headers = self._headers | ({"Content-Type": "application/json"} if data else {})
+        request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - http or https, see hosts
+        for number in range(_TRIES):
+            last = number == _TRIES - 1
+            try:
+                with self._opener.open(request, timeout=_TIMEOUT) as answer:
+                    return self._decoded(answer.read(_MAX_BYTES)), answer.headers
+            except urllib.error.HTTPError as error:
+                wait = _seconds_to_wait(error.code, error.headers, number)
+                if last or wait is None or wait > _LONGEST_WAIT:
+                    raise self._refusal(error) from None
+            except (OSError, HTTPException) as error:
+                reason = getattr(error, "reason", error)
+                if last or isinstance(reason, ssl.SSLCertVerificationError):
+                    raise self._unreachable(reason) from None
+                wait = _backoff(number)
+            time.sleep(wait)
+        raise AssertionError("the last try returns or raises")
+
+    def _decoded(self, body: bytes) -> Any:
+        try:
+            return json.loads(body) if body.strip() else None
+        except ValueError:
+            raise GitOpsError(
+                f"{self.base} answers with something else than JSON; check the address of its API"
+            ) from None
+
+    def _unreachable(self, reason: object) -> GitOpsError:
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            return GitOpsError(f"the certificate of {self.base} is not trusted; name its CA's file in GIT_CA_FILE")
+        said = type(reason).__name__ if isinstance(reason, Exception) else str(reason)
+        return GitOpsError(f"{self.base} cannot be reached ({said}); check the address, the network and the proxy")
+
+    def _refusal(self, error: urllib.error.HTTPError) -> GitOpsError:
+        status, said = error.code, _words(error)
+        if status == HTTPStatus.UNAUTHORIZED:
+            remedy = "does not accept the token; set GIT_TOKEN (or GIT_PASSWORD) to one that may open reviews"
+        elif _is_rate_limit(status, error.headers):
+            remedy = "limits the rate of requests; try again later"
+        elif status == HTTPStatus.FORBIDDEN:
+            remedy = "knows the token but forbids this; give it the right to open reviews"
+        elif status == HTTPStatus.NOT_FOUND:
+            remedy = "knows no such repository or review, or hides it from the token; check the address and the token"
+        elif status in _CONFLICTS:
+            return ConflictError(status, f"{self.base} refuses this now{said}; look at the review")
+        else:
+            remedy = f"answers with status {status}; try again later"
+        return GitOpsError(f"{self.base} {remedy}{said}")
+
+
+def _seconds_to_wait(status: int, headers: Message, number: int) -> float | None:
+    """How long to wait before the next try; None when there should be none."""
+    if status in _TEMPORARY:
+        return _backoff(number)
+    if not _is_rate_limit(status, headers):
+        return None
+    after, reset = headers.get("Retry-After", ""), headers.get("X-RateLimit-Reset", "")
+    if after.isdigit():
+        return float(after)
+    return max(0.0, float(reset) - time.time()) + 1 if reset.isdigit() else _backoff(number)
+
+
+def _is_rate_limit(status: int, headers: Message) -> bool:
+    spent = headers.get("X-RateLimit-Remaining") == "0" or "Retry-After" in headers
+    return status == HTTPStatus.TOO_MANY_REQUESTS or (status == HTTPStatus.FORBIDDEN and spent)
+
+
+def _backoff(number: int) -> float:
+    return float(random.uniform(0.1, 0.3) * 3**number)  # noqa: S311 - jitter
+
+
+def field(answer: Any, *names: str) -> Any:
+    """A field of an answer, which may be nested. GitOpsError when the answer does not have it."""
+    for name in names:
+        if not isinstance(answer, dict) or name not in answer:
+            raise GitOpsError(f"the host's answer has no field {'.'.join(names)}; check the address of its API")
+        answer = answer[name]
+    return answer
+
+
+def _words(error: urllib.error.HTTPError) -> str:
+    """What the host says in its answer, cut short."""
+    try:
+        answer = json.loads(error.read(65536))
+    except (ValueError, OSError):
+        return ""
+    message = answer.get("message") or answer.get("error") or "" if isinstance(answer, dict) else ""
+    details = answer.get("errors") if isinstance(answer, dict) else None
+    text = " ".join(str(part) for part in (message, details) if part)
+    return f" (it said: {' '.join(text.split())[:300]})" if text else ""
