@@ -202,7 +202,7 @@ def export_reference(weights: Path, path: Path) -> Path:
 
     arrays = np.load(weights)
     layers = [arrays[f"arr_{index}"] for index in range(len(arrays.files) - 3)]
-    constants = {"mean": arrays["mean"], "scale": arrays["scale"], "axes": np.array([1])}
+    constants = {name: arrays[name].astype(np.float32) for name in ("mean", "scale")} | {"axes": np.array([1])}
     nodes = [
         helper.make_node("Concat", list(FEATURES), ["raw"], axis=1),
         helper.make_node("Sub", ["raw", "mean"], ["centred"]),

@@ -12,9 +12,10 @@ says what a holdout's columns mean, and the models say which features and classe
 
 from roadie.evaluation.bootstrap import Comparison
 from roadie.evaluation.decision import Check, Decision
-from roadie.evaluation.evaluate import Evaluation, evaluate
 from roadie.evaluation.gate import GateConfig, parse_gate
 from roadie.evaluation.holdout import Columns
+from roadie.evaluation.judge import evaluate
+from roadie.evaluation.result import Evaluation
 from roadie.evaluation.slices import Confusion, Slice
 
 __all__ = [

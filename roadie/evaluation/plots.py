@@ -83,7 +83,7 @@ def reliability(calibration: Mapping[str, Floats]) -> Markup:
     """Confidence in the first answer against how often it was right; a perfect model lies on the diagonal."""
 
     def paint(axes: Axes) -> None:
-        top = max(float(bins[:, 1:].max()) for bins in calibration.values()) * 1.1
+        top = max(float(bins[:, 1:].max()) for bins in calibration.values()) * 1.1 or 1
         axes.plot([0, top], [0, top], color=MUTED, linestyle="--", linewidth=1)
         for (role, bins), colour, marker in zip(calibration.items(), (CHALLENGER, REFERENCE), "os", strict=True):
             axes.plot(bins[:, 1], bins[:, 2], color=colour, marker=marker, markersize=5, linewidth=1, label=role)

@@ -3,28 +3,25 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from roadie.evaluation import plots
 from roadie.evaluation.metrics import METRICS, SLICE_METRICS
-
-if TYPE_CHECKING:
-    from roadie.evaluation.evaluate import Evaluation
+from roadie.evaluation.result import Evaluation
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 MOST_BARS = 25
 
 
-def write_report(evaluation: "Evaluation", facts: Mapping[str, str], path: Path) -> None:
+def write_report(evaluation: Evaluation, facts: Mapping[str, str], path: Path) -> None:
     """Write the report; the same evaluation and facts give the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(render_report(evaluation, facts), encoding="utf-8")
 
 
-def render_report(evaluation: "Evaluation", facts: Mapping[str, str]) -> str:
+def render_report(evaluation: Evaluation, facts: Mapping[str, str]) -> str:
     """Render the report as HTML."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(number=_number, signed=lambda value: _number(value, "+.4f"))
@@ -47,7 +44,7 @@ def render_report(evaluation: "Evaluation", facts: Mapping[str, str]) -> str:
     )
 
 
-def _own_facts(evaluation: "Evaluation") -> dict[str, str]:
+def _own_facts(evaluation: Evaluation) -> dict[str, str]:
     return {
         "challenger sha256": evaluation.challenger_sha256,
         "champion sha256": evaluation.champion_sha256 or "there is no champion",
@@ -56,7 +53,7 @@ def _own_facts(evaluation: "Evaluation") -> dict[str, str]:
     }
 
 
-def _plots(evaluation: "Evaluation", worst: list[tuple[str, float]]) -> dict[str, Markup]:
+def _plots(evaluation: Evaluation, worst: list[tuple[str, float]]) -> dict[str, Markup]:
     drawn = {
         "reliability": plots.reliability(evaluation.calibration),
         "slices": plots.bars(f"improvement over the {evaluation.reference}", *zip(*worst, strict=True)),

@@ -26,7 +26,6 @@ class Model:
     role: str
     session: Any
     sha256: str
-    size: int
     features: tuple[str, ...]
     classes: tuple[str, ...]
     curve: tuple[float, ...]
@@ -57,7 +56,6 @@ def load_model(path: Path, role: str) -> Model:
         role=role,
         session=session,
         sha256=hashlib.sha256(content).hexdigest(),
-        size=len(content),
         features=tuple(inputs) if named else tuple(map(str, _listed(properties, "roadie.features", role))),
         classes=tuple(map(str, _listed(properties, "roadie.classes", role))),
         curve=tuple(map(float, _listed({"roadie.curve": "[]"} | properties, "roadie.curve", role))),

@@ -11,8 +11,8 @@ work. The same table, hyperparameters, seed, libraries and kind of machine give 
 metadata names them.
 """
 
+from roadie.training.fit import Trained, train
 from roadie.training.hyperparameters import Hyperparameters
-from roadie.training.train import Trained, train
 from roadie.training.trainers import TRAINERS, parse_hyperparameters
 
 __all__ = ["TRAINERS", "Hyperparameters", "Trained", "parse_hyperparameters", "train"]

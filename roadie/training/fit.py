@@ -21,14 +21,9 @@ from roadie.training.hyperparameters import Fitted, Hyperparameters
 from roadie.training.table import Table, read_table
 from roadie.training.trainers import parse_hyperparameters
 
-LIBRARIES = (
-    "numpy",
-    "onnx",
-    "polars",
-    "scikit-learn",
-    "scipy",
-    "skl2onnx",
-)  # those that decide about the model's bytes
+# Those that decide about the model's bytes.
+LIBRARIES = ("numpy", "onnx", "polars", "scikit-learn", "scipy", "skl2onnx")
+CHECKED_AT_ONCE = 2048  # examples; all at once would be the step's peak of memory
 TOLERANCE = 1e-5  # how far the exported model may stray from the fitted one
 
 
@@ -54,7 +49,7 @@ class Trained:
 
 
 def train(examples: Path, directory: Path, *, hyperparameters: Mapping[str, object], seed: int) -> Trained:
-    """Train on the examples table and write ``directory/1/model.onnx``.
+    """Train on the examples table and write `directory/1/model.onnx`.
 
     An example is a (song, country) pair weighted by its chart entries: the sum of weight * -log p is the
     cross-entropy over the single entries (Bishop, Pattern Recognition and Machine Learning, eq. 4.108) with
@@ -129,9 +124,13 @@ def _check_export(model: ModelProto, table: Table, native: NDArray[np.floating])
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    columns = {name: table.features[:, [index]] for index, name in enumerate(FEATURES)}
-    exported = session.run([OUTPUT], columns)[0]
-    difference = float(np.abs(exported - native).max())
+    difference = 0.0
+    for start in range(0, len(native), CHECKED_AT_ONCE):
+        part = slice(start, start + CHECKED_AT_ONCE)
+        exported = session.run(
+            [OUTPUT], {name: table.features[part, index, None] for index, name in enumerate(FEATURES)}
+        )[0]
+        difference = np.maximum(difference, np.abs(exported - native[part]).max())  # which keeps a NaN
     if not difference <= TOLERANCE:  # also true when it is NaN
         raise TrainingError(
             f"The exported model differs from the fitted one by {difference:.2g}, more than {TOLERANCE:.0e}; "

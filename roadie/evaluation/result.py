@@ -1,0 +1,57 @@
+"""What an evaluation found: the decision and all that led to it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from roadie.evaluation.bootstrap import Comparison
+from roadie.evaluation.decision import Decision
+from roadie.evaluation.gate import GateConfig
+from roadie.evaluation.holdout import Columns
+from roadie.evaluation.metrics import Floats
+from roadie.evaluation.slices import Confusion, Slice
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The decision, the figures behind it, and the digests of what was compared.
+
+    `reference` is what the challenger was compared with: "champion", or "class prior" when nothing is deployed.
+    `calibration` has a table for each of the two, [bins, (entries, mean confidence, share right)]; `curve` is the
+    challenger's training loss per epoch, if its file tells.
+    """
+
+    decision: Decision
+    gate: GateConfig
+    reference: str
+    comparisons: tuple[Comparison, ...]
+    slices: tuple[Slice, ...]
+    confusion: Confusion
+    calibration: Mapping[str, Floats]
+    curve: tuple[float, ...]
+    columns: Columns
+    groups: int
+    entries: int
+    classes: int
+    holdout_sha256: str
+    challenger_sha256: str
+    champion_sha256: str | None
+
+    @property
+    def judged(self) -> Comparison:
+        """The comparison by the gate's own metric."""
+        return next(found for found in self.comparisons if found.metric == self.gate.metric)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """All figures by name, as KFP's Metrics takes them; those that are no number are left out."""
+        values = {}
+        reference = self.reference.replace(" ", "_")
+        for found in self.comparisons:
+            values[f"challenger_{found.metric}"] = found.challenger
+            values[f"{reference}_{found.metric}"] = found.reference
+            values[f"improvement_{found.metric}"] = found.improvement
+            values[f"improvement_{found.metric}_lower"] = found.lower
+            values[f"improvement_{found.metric}_upper"] = found.upper
+        return {name: value for name, value in values.items() if np.isfinite(value)}
