@@ -49,8 +49,10 @@ clean: ## Remove the environment and what runs left behind
 $(VENV)/.roadie: requirements.lock pyproject.toml
 	@echo "installing Roadie into $(VENV) (once)"
 	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 1; }
-	@$(PIP_INSTALL) --require-hashes -r requirements.lock
-	@$(PIP_INSTALL) --no-deps --build-constraint requirements-dev.lock --editable .
+	@awk '/^[^ ]/ { ours = /^pip==/ } ours' requirements.lock > $(VENV)/pip.lock
+	@$(PIP_INSTALL) --require-hashes -r $(VENV)/pip.lock
+	@$(PIP_INSTALL) --build-constraint requirements-dev.lock --require-hashes -r requirements.lock
+	@$(PIP_INSTALL) --build-constraint requirements-dev.lock --no-deps --editable .
 	@touch $@
 
 # On top of it, the tools of development.
