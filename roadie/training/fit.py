@@ -96,8 +96,10 @@ def train(examples: Path, directory: Path, *, hyperparameters: Mapping[str, obje
 
 
 def _fit(settings: Hyperparameters, standardised: NDArray[np.float32], table: Table, seed: int) -> Fitted:
+    # Weights of 1 on average: the penalties then mean the same for a week of charts and for a year of them.
+    weights = table.weights / table.weights.mean()
     try:
-        return settings.fit(standardised, table.labels, table.weights, seed)
+        return settings.fit(standardised, table.labels, weights, seed)
     except ValueError as error:  # scikit-learn's, when the solver ran off to infinity
         raise TrainingError(
             f"The trainer {settings.trainer!r} gave up ({error}); try a smaller learning rate or more regularisation"

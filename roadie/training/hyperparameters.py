@@ -49,5 +49,5 @@ class Hyperparameters(BaseModel, ABC):
     ) -> Fitted:
         """Fit on standardised features [examples, features], labels and weights [examples].
 
-        Labels are 0, 1, 2, ... without gaps; a weight is the number of chart entries an example stands for.
+        Labels are 0, 1, 2, ... without gaps; a weight is the chart entries an example stands for, over their mean.
         """

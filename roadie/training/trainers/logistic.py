@@ -17,7 +17,7 @@ class Logistic(Hyperparameters):
 
     trainer: Literal["logistic"] = Field(default="logistic", description="Multinomial logistic regression.")
     inverse_l2: float = Field(
-        default=0.03,
+        default=0.2,
         gt=0,
         le=1e6,
         description="Inverse strength of the penalty on the squared weights (C).",

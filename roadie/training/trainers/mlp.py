@@ -31,7 +31,7 @@ class Mlp(Hyperparameters):
     epochs: int = Field(default=20, ge=1, le=10_000, description="Passes over the training songs.")
     batch_size: int = Field(default=200, ge=1, le=1_000_000, description="Examples per gradient step.")
     learning_rate: float = Field(default=3e-3, gt=0, le=1, description="Adam's initial learning rate.")
-    l2: float = Field(default=3.0, ge=0, le=1e6, description="Penalty on the squared weights.")
+    l2: float = Field(default=0.6, ge=0, le=1e6, description="Penalty on the squared weights.")
 
     def fit(
         self,

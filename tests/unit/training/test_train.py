@@ -115,10 +115,16 @@ def test_a_weight_counts_like_as_many_rows(examples, tmp_path):
         .with_columns(weight=pl.lit(1, dtype=pl.Int64))
         .write_parquet(tmp_path / "repeated.parquet")
     )
+    # The penalty is per example, so it has to be scaled along with their number.
     settings = {"trainer": "logistic", "iterations": 1000}
     models = [
-        train(tmp_path / f"{name}.parquet", tmp_path / name, hyperparameters=settings, seed=0)
-        for name in ("weighted", "repeated")
+        train(
+            tmp_path / f"{name}.parquet",
+            tmp_path / name,
+            hyperparameters={**settings, "inverse_l2": penalty},
+            seed=0,
+        )
+        for name, penalty in (("weighted", 0.2 * table["weight"].mean()), ("repeated", 0.2))
     ]
     assert models[0].rows == models[1].rows == models[1].examples
     answers = [probabilities(trained.model, table) for trained in models]
