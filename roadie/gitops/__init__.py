@@ -5,15 +5,18 @@ without its blobs, replaces the bytes of just those scalars, commits and pushes,
 faster. `bump_version` is the bump that the pipeline makes; `read_value` reads one value. `get_scalar` and `set_scalar`
 do the same for a file's bytes; they refuse, with a reason, what they cannot prove to touch one value only. Credentials
 (`Access`) come from the environment and reach git through the environment: no token is in a URL, an argument, a file,
-a log or an error. Each commit says in its trailers what was set and by which run. `init_repositories` lays out the two
-repositories for a team, `create_bare` makes one to try things on.
+a log or an error. Each commit says in its trailers what was set and by which run. `status` tells each model's version
+in each environment, `promote` carries one on to the next, `rollback` takes one back. `init_repositories` lays out the
+two repositories for a team, `create_bare` makes one to try things on.
 """
 
 from roadie.gitops.access import Access
 from roadie.gitops.bump import Bumped, Deployed, bump, read_value
 from roadie.gitops.deploy import bump_version
 from roadie.gitops.edits import Edit
+from roadie.gitops.environments import Deployment, Layout, status
 from roadie.gitops.layout import create_bare, init_repositories
+from roadie.gitops.promotion import promote, rollback
 from roadie.gitops.proposal import Proposal
 from roadie.gitops.values import get_scalar, set_scalar
 
@@ -21,13 +24,18 @@ __all__ = [
     "Access",
     "Bumped",
     "Deployed",
+    "Deployment",
     "Edit",
+    "Layout",
     "Proposal",
     "bump",
     "bump_version",
     "create_bare",
     "get_scalar",
     "init_repositories",
+    "promote",
     "read_value",
+    "rollback",
     "set_scalar",
+    "status",
 ]

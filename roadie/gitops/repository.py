@@ -46,6 +46,7 @@ class Repository:
         self.access = access or Access.from_environment()
         self._filter = ""
         self._deep = False
+        self._wide = False
 
     def __enter__(self) -> "Repository":
         from git import Repo  # GitPython takes longer to import than all else here
@@ -185,7 +186,9 @@ class Repository:
 
     def changes(self, tip: str, file: str, limit: int = HISTORY) -> list[Commit]:
         """Those of the newest `limit` commits that changed `file`, newest first, the oldest one aside."""
-        self._fetch(self._filter, f"--depth={limit}")
+        if not self._wide:
+            self._fetch(self._filter, f"--depth={limit}")
+            self._wide = True
         return self._log("--full-history", "--no-merges", tip, "--", file)
 
     def _log(self, *arguments: str) -> list[Commit]:

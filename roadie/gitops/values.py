@@ -98,11 +98,11 @@ class _File:
             self.refuse(str(error))
 
     def find(self) -> int | None:
-        """The event that `path` leads to, None when its last step is not there; `trail` is the way."""
+        """The event that `path` leads to, None when it is not there; `trail` is the way as far as it goes."""
         at: int | None = self._document()
         for step in self.path.steps:
             if at is None:
-                self.refuse("a step of the path before its last is not there; check the path, or add it first")
+                return None
             self.trail.append(at)
             at = self._child(at, step)
         if at is not None:
@@ -209,6 +209,8 @@ class _File:
         """Where the last key goes: text position, event index, text to insert, scalars that this adds."""
         key, parent = self.path.steps[-1], self.trail[-1]
         children = self._children(parent)
+        if len(self.trail) < len(self.path.steps):
+            self.refuse("the map that should hold this key is not there; check the path, or add the map by hand")
         is_block_map = self.events[parent].kind == "map" and not self.events[parent].meaning.flow
         if not isinstance(key, str) or not is_block_map or not children:
             self.refuse("there is no such key, and none can be added here; add it to the file by hand")

@@ -109,7 +109,7 @@ REFUSED = {
     "no list": ("a: {b: 1}\n", "a[0]", "expects a list"),
     "two that match": ("- {n: a, v: 1}\n- {n: a, v: 2}\n", "[n=a].v", "several elements"),
     "no such key": ("a: 1\n", "version", "no such key"),
-    "no such way": ("a: 1\n", "b.version", "not there"),
+    "no such way": ("a: 1\n", "b.version", "no such key"),
     "an empty file": ("", "version", "0 documents"),
     "just a document marker": ("---\n", "version", "no such key"),
     "a set": ("? version\n", "version", "touch|certain"),
@@ -140,3 +140,9 @@ def test_a_malformed_path_is_refused_as_bad_usage(path: str) -> None:
 def test_reading_gives_the_text_as_written_and_none_for_null_or_missing() -> None:
     text = b"a: 1.10\nb: ~\nc: '0755'\nd: &x y\ne:\n"
     assert [get_scalar(text, key) for key in "abcdef"] == ["1.10", None, "0755", "y", None, None]
+    assert get_scalar(text, "f.g[0].h") is None
+
+
+def test_a_key_is_not_added_to_a_map_that_is_not_there() -> None:
+    with pytest.raises(GitOpsError, match="the map that should hold this key is not there"):
+        set_scalar(b"a: 1\n", "b.c", "x", create_missing=True)

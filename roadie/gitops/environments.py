@@ -1,0 +1,111 @@
+"""The models in each environment: which version is deployed, and since which commit."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from roadie.errors import GitOpsError
+from roadie.gitops.access import Access
+from roadie.gitops.checks import DIGEST, check_file
+from roadie.gitops.deploy import DIGEST as DIGEST_TRAILER
+from roadie.gitops.deploy import VERSION
+from roadie.gitops.history import Commit
+from roadie.gitops.repository import Repository
+from roadie.gitops.values import entries, get_scalar
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a repository keeps its environments' values, with {environment} and {model} filled in."""
+
+    file: str = "{environment}/values.yaml"
+    models: str = "applications"
+    key: str = "applications.{model}.values"
+
+    def file_of(self, environment: str) -> str:
+        """The values file of an environment."""
+        return check_file(self.file.replace("{environment}", environment))
+
+    def key_of(self, model: str) -> str:
+        """The map that holds a model's version."""
+        return self.key.replace("{model}", model)
+
+
+APP_OF_APPS = Layout()
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A model in an environment: its version and digest ("" for none), and the commit that set the version."""
+
+    environment: str
+    model: str
+    version: str
+    digest: str
+    commit: str
+    time: int
+    subject: str
+    trailers: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class State:
+    """What a commit left under a model's key."""
+
+    commit: Commit
+    version: str | None
+    digest: str
+
+
+def status(
+    repo: str,
+    environments: Sequence[str] = ("test", "stage"),
+    *,
+    branch: str = "main",
+    layout: Layout = APP_OF_APPS,
+    access: Access | None = None,
+) -> list[Deployment]:
+    """Every model's version in every environment, and the commit that set it."""
+    found = []
+    with Repository(repo, branch, access) as repository:
+        tip = repository.fetch()
+        for environment in environments:
+            file = layout.file_of(environment)
+            entry = repository.find(tip, [file]).get(file)
+            if not entry:
+                raise GitOpsError(f"{repo} has no {file} on {branch}; name the environments that it has")
+            for model in entries(repository.read(entry), layout.models):
+                deployment = deployment_of(repository, tip, environment, model, layout)
+                if deployment:
+                    found.append(deployment)
+    return found
+
+
+def states_of(repository: Repository, tip: str, file: str, key: str) -> Iterator[State]:
+    """What each commit that changed the model's version left there, newest first.
+
+    A version belongs to the oldest commit of those in a row that have it.
+    """
+    kept: State | None = None
+    for commit in repository.changes(tip, file):
+        entry = repository.find(commit.sha, [file]).get(file)
+        text = repository.read(entry) if entry else b"{}"
+        version, digest = get_scalar(text, f"{key}.version"), get_scalar(text, f"{key}.digest") or ""
+        if kept and version != kept.version:
+            yield kept
+            kept = None
+        kept = State(commit, version, kept.digest if kept else digest)
+    if kept:
+        yield kept
+
+
+def deployment_of(repository: Repository, tip: str, environment: str, model: str, layout: Layout) -> Deployment | None:
+    """What an environment holds of a model; None when nothing."""
+    for state in states_of(repository, tip, layout.file_of(environment), layout.key_of(model)):
+        if state.version is None:
+            return None
+        commit, trailers = state.commit, state.commit.trailers
+        told = trailers.get(DIGEST_TRAILER, [""])[0] if trailers.get(VERSION) == [state.version] else ""
+        digest = state.digest or (told if DIGEST.fullmatch(told) else "")
+        subject = commit.message.partition("\n")[0]
+        return Deployment(environment, model, state.version, digest, commit.sha, commit.time, subject, trailers)
+    return None

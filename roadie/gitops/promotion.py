@@ -1,0 +1,140 @@
+"""Carry a model's version on to the next environment, and take it back from one."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from roadie.errors import GitOpsError, UsageError
+from roadie.gitops.access import Access
+from roadie.gitops.bump import Bumped, bump
+from roadie.gitops.deploy import DIGEST, ENVIRONMENT, MODEL, VERSION
+from roadie.gitops.edits import Edit, UnexpectedValueError
+from roadie.gitops.environments import APP_OF_APPS, Deployment, Layout, State, deployment_of, states_of
+from roadie.gitops.history import ROLLED_BACK, RUN, SET, STARTED
+from roadie.gitops.repository import Repository
+
+PROMOTED_FROM, REASON = "Roadie-Promoted-From", "Roadie-Reason"
+# What a promoted version's commit does not take over from the one that it was promoted from.
+_OF_ONE_COMMIT = {RUN, STARTED, SET, ROLLED_BACK, REASON}
+
+
+def promote(
+    repo: str,
+    model: str,
+    *,
+    source: str = "test",
+    target: str = "stage",
+    branch: str = "main",
+    layout: Layout = APP_OF_APPS,
+    resolve: Callable[[str], str | None] | None = None,
+    access: Access | None = None,
+    **options: Any,
+) -> Bumped:
+    """Set in `target` exactly the version and digest that `source` holds; `options` are those of bump.
+
+    `resolve` asks the registry which digest a version has: the version must be there, and still be the same image.
+
+    Raises:
+        GitOpsError: `source` holds no version, the registry does not have it, or its tag was moved since.
+    """
+    if source == target:
+        raise UsageError(f"{source} cannot be promoted to itself; name another environment")
+    with Repository(repo, branch, access) as repository:
+        held = deployment_of(repository, repository.fetch(), source, model, layout)
+    if not held:
+        raise GitOpsError(f"{source} in {repo} holds no version of {model}; deploy one there first")
+    digest = _same_digest(held, resolve) if resolve else held.digest
+    carried = {
+        name: values[0] for name, values in held.trailers.items() if name not in (RUN, STARTED, SET, ROLLED_BACK)
+    }
+    trailers = {
+        **carried,
+        MODEL: model,
+        ENVIRONMENT: target,
+        VERSION: held.version,
+        **({DIGEST: digest} if digest else {}),
+        PROMOTED_FROM: f"{source}@{held.commit}",
+        **options.pop("trailers", {}),
+    }
+    trailers = {name: value for name, value in trailers.items() if name not in _OF_ONE_COMMIT}
+    message = options.pop("message", "") or f"Promote {model} {held.version} from {source} to {target}"
+    edits = _edits(layout.file_of(target), layout.key_of(model), held.version, digest)
+    return bump(repo, edits, branch=branch, message=message, trailers=trailers, access=access, **options)
+
+
+def rollback(
+    repo: str,
+    model: str,
+    environment: str,
+    *,
+    bad: str = "",
+    reason: str = "",
+    branch: str = "main",
+    layout: Layout = APP_OF_APPS,
+    access: Access | None = None,
+    **options: Any,
+) -> Bumped:
+    """Set a model back to its last version before `bad` (the current one when empty) that was not itself rolled back.
+
+    It is a new commit, which says why and keeps `bad` from being deployed again by itself. When `bad` is not current
+    any more, nothing is changed. `options` are those of bump.
+
+    Raises:
+        GitOpsError: the current version was itself set by a rollback, or there is no version to go back to.
+    """
+    file, key = layout.file_of(environment), layout.key_of(model)
+    with Repository(repo, branch, access) as repository:
+        tip = repository.fetch()
+        states = list(states_of(repository, tip, file, key))
+    current = states[0].version if states else None
+    if not current:
+        raise GitOpsError(f"{environment} in {repo} holds no version of {model}; there is nothing to roll back")
+    bad = bad or current
+    if current != bad:
+        return Bumped(False, tip, branch, reason=f"{environment} holds {current} by now, not {bad}")
+    good = _last_good(states, bad, f"{file}:{key}.version", environment)
+    edits = _edits(file, key, good.version or "", good.digest, expected=bad)
+    trailers = {
+        MODEL: model,
+        ENVIRONMENT: environment,
+        VERSION: good.version or "",
+        ROLLED_BACK: f"{file}:{key}.version={bad}",
+        **({REASON: reason} if reason else {}),
+        **options.pop("trailers", {}),
+    }
+    message = options.pop("message", "") or f"Roll {model} in {environment} back from {bad} to {good.version}"
+    try:
+        return bump(
+            repo, edits, branch=branch, message=message, trailers=trailers, again=True, access=access, **options
+        )
+    except UnexpectedValueError as moved:
+        return Bumped(False, tip, branch, reason=str(moved))
+
+
+def _edits(file: str, key: str, version: str, digest: str, expected: str | None = None) -> list[Edit]:
+    return [
+        Edit(file, f"{key}.version", version, expected=expected),
+        # An empty digest takes away that of another version.
+        Edit(file, f"{key}.digest", digest, only_if_present=True),
+    ]
+
+
+def _same_digest(held: Deployment, resolve: Callable[[str], str | None]) -> str:
+    digest = resolve(held.version)
+    if digest is None:
+        raise GitOpsError(f"the registry has no image of {held.model} {held.version}; push it again, or deploy another")
+    if held.digest and digest != held.digest:
+        raise GitOpsError(
+            f"{held.model} {held.version} is {digest} in the registry, but {held.environment} holds {held.digest};"
+            " the tag was moved, so deploy this version anew before it is promoted"
+        )
+    return digest
+
+
+def _last_good(states: Sequence[State], bad: str, place: str, environment: str) -> State:
+    if states[0].commit.trailers.get(ROLLED_BACK):
+        raise GitOpsError(f"{environment} was rolled back to {bad}; deploy a version that works instead of going on")
+    taken_back = {record for state in states for record in state.commit.trailers.get(ROLLED_BACK, [])}
+    for state in states[1:]:
+        if state.version and state.version != bad and f"{place}={state.version}" not in taken_back:
+            return state
+    raise GitOpsError(f"{environment} has had no version before {bad} that could be gone back to; deploy another")
