@@ -73,3 +73,11 @@ def test_the_image_copies_what_the_wheel_is_made_of() -> None:
     needed = {"roadie", "compiled", "examples", "pyproject.toml", "README.md", "LICENSE"}
     assert needed | {"requirements.lock", "requirements-dev.lock"} <= copied
     assert all(Path(ROOT, name).exists() for name in needed)
+
+
+def test_the_readme_shows_every_room_and_no_folder_that_is_not_there() -> None:
+    tree = next(block.text for block in blocks("text") if "one room each" in block.text)
+    rooms = {line.split("/")[0].strip() for line in tree.splitlines() if line.startswith("  ")}
+    folders = {line.split("/")[0] for line in tree.splitlines() if not line.startswith("  ")}
+    assert rooms == {path.parent.name for path in (ROOT / "roadie").glob("*/__init__.py")}
+    assert not {name for name in folders if not (ROOT / name).is_dir()}
