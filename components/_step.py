@@ -23,7 +23,7 @@ from components import _archive, _lock
 from roadie.errors import UsageError
 
 # The command is one argv string, and Argo keeps the spec and every pod's patch in one object of about 1 MiB.
-STEP_LIMIT = 56_000
+STEP_LIMIT = 64_000
 PIPELINE_LIMIT = 300_000
 
 

@@ -11,10 +11,12 @@ from components._step import step
 @step(packages=["GitPython", "PyYAML"], cache=False)
 def find_champion(
     gitops_repo: str,
-    values_file: str,
     values_key: str,
     image: str,
     champion: Output[Model],
+    test_file: str = "test/values.yaml",
+    stage_file: str = "stage/values.yaml",
+    environment: str = "stage",
     gitops_branch: str = "main",
 ) -> NamedTuple("Champion", [("version", str), ("started", str)]):  # type: ignore[valid-type]
     """Read which version the GitOps repository deploys and pull its model from the registry.
@@ -25,10 +27,12 @@ def find_champion(
 
     Args:
         gitops_repo: Address of the GitOps repository; credentials: GIT_USERNAME and GIT_PASSWORD (or GIT_TOKEN).
-        values_file: The values file that names the version, relative to the repository.
         values_key: The mapping in it that holds `version`, such as applications.jukebox.values.
         image: The repository of the model's images without a tag, such as registry.example.com/models/jukebox.
         champion: The champion's model in folder 'model'; nothing but champion.json when there is none.
+        test_file: The values file of test, relative to the repository; may be empty.
+        stage_file: The values file of stage; may be empty.
+        environment: Whose version is the champion, `stage` or `test`; without a values file it is the other's.
         gitops_branch: The branch that is deployed.
 
     Returns:
@@ -43,7 +47,8 @@ def find_champion(
     started = datetime.now(UTC).isoformat(timespec="seconds")
     found = trace.find_champion(
         gitops_repo,
-        values_file,
+        {"test": test_file, "stage": stage_file},
+        environment,
         values_key,
         image=image,
         branch=gitops_branch,

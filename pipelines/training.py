@@ -34,7 +34,7 @@ def training(
     test_file: str = "test/values.yaml",
     stage_file: str = "stage/values.yaml",
     values_key: str = "applications.jukebox.values",
-    champion_file: str = "stage/values.yaml",
+    champion: str = "stage",
     version: str = "",
     seed: int = 42,
     holdout_share: float = 0.2,
@@ -66,7 +66,7 @@ def training(
         test_file: The values file of the test environment.
         stage_file: The values file of the stage environment; empty to stop after test.
         values_key: The mapping in both files that holds `version`.
-        champion_file: The values file whose version is the champion.
+        champion: The environment whose version is the champion, stage or test.
         version: The version to give; when empty, ten digits of the revision and twelve of the model's digest.
         seed: Seed of the training.
         holdout_share: Share of the songs that the models are scored on.
@@ -87,17 +87,19 @@ def training(
     at_end = report_run(model_name=model_name, trigger=trigger)
     with dsl.ExitHandler(at_end, name="road"):
         # First, because wrong credentials should show before the training and not after it.
-        champion = find_champion(
+        found = find_champion(
             gitops_repo=gitops_repo,
-            values_file=champion_file,
+            test_file=test_file,
+            stage_file=stage_file,
+            environment=champion,
             values_key=values_key,
             image=image,
             gitops_branch=gitops_branch,
         )
-        with_git(champion, git_secret)
-        with_registry(champion, registry_secret)
+        with_git(found, git_secret)
+        with_registry(found, registry_secret)
 
-        charts_task = load_charts(charts=charts).after(champion)
+        charts_task = load_charts(charts=charts).after(found)
         with_s3(charts_task, s3_secret)
         dataset = charts_task.outputs["dataset"]
         checked = check_data(dataset=dataset)
@@ -105,7 +107,7 @@ def training(
         trained = train(examples=parts.outputs["train"], hyperparameters=hyperparameters, seed=seed)
         decided = evaluate(
             challenger=trained.outputs["model"],
-            champion=champion.outputs["champion"],
+            champion=found.outputs["champion"],
             holdout=parts.outputs["holdout"],
             gate=gate,
             model_name=model_name,
@@ -133,7 +135,7 @@ def training(
                 "provenance": pushed.outputs["provenance"],
                 "model_name": model_name,
                 "run": dsl.PIPELINE_JOB_ID_PLACEHOLDER,
-                "started": champion.outputs["started"],
+                "started": found.outputs["started"],
                 "trigger": trigger,
             }
             in_test = bump_version(values_file=test_file, environment="test", **bump)

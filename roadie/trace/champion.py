@@ -1,10 +1,11 @@
 """The model that an environment deploys now."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from roadie.errors import ModelCarError
+from roadie.errors import ModelCarError, UsageError
 
 # What a values file says before anything was ever deployed.
 PLACEHOLDERS = frozenset({"", "latest"})
@@ -20,25 +21,37 @@ class Champion:
     sentence: str
 
 
-def find_champion(repository: str, file: str, key: str, *, image: str, branch: str, directory: Path) -> Champion:
-    """Read the version that `file` deploys and pull its model into ``directory/model``.
+def find_champion(
+    repository: str,
+    files: Mapping[str, str],
+    environment: str,
+    key: str,
+    *,
+    image: str,
+    branch: str,
+    directory: Path,
+) -> Champion:
+    """Read the version that `environment` deploys and pull its model into ``directory/model``.
 
     ``directory/champion.json`` says what was found, also when that is nothing.
 
     Args:
         repository: Address or path of the GitOps repository.
-        file: The values file, relative to the repository.
+        files: The values file of each environment, relative to the repository; empty where there is none.
+        environment: Whose version is the champion; one without a values file leaves it to the others, in their order.
         key: The mapping in it that holds ``version`` and perhaps ``digest``.
         image: The repository of the model's images, without a tag.
         branch: The branch that is deployed.
         directory: Where to write; it is made.
 
     Raises:
+        UsageError: there is no such environment, or none has a values file.
         GitOpsError: the repository or the file cannot be read.
         ModelCarError: the registry does not have the version, or does not answer.
     """
     from roadie import gitops, modelcar
 
+    file = _choose(files, environment)
     deployed = gitops.read_value(repository, file, f"{key}.version", branch=branch)
     version = deployed.value or ""
     digest = modelcar.resolve(f"{image}:{version}") if version else None
@@ -55,3 +68,12 @@ def find_champion(repository: str, file: str, key: str, *, image: str, branch: s
         found = Champion(version, digest, deployed.commit, f"the champion is {version} ({digest})")
     (directory / "champion.json").write_text(json.dumps(asdict(found), indent=2) + "\n", encoding="utf-8")
     return found
+
+
+def _choose(files: Mapping[str, str], environment: str) -> str:
+    if environment not in files:
+        raise UsageError(f"there is no environment {environment!r} to take the champion from: use {' or '.join(files)}")
+    chosen = files[environment] or next(filter(None, files.values()), "")
+    if not chosen:
+        raise UsageError("no environment has a values file, so there is nothing to deploy to: set test_file")
+    return chosen

@@ -1,7 +1,11 @@
 """What goes wrong on the road: bad tables, refused pushes, missing versions. Nothing half-done stays visible."""
 
+import contextlib
 import json
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,7 +13,7 @@ import polars as pl
 import pytest
 
 from roadie import data
-from tests.scenarios.world import World, outcome
+from tests.scenarios.world import ROOT, World, outcome
 from tests.servers.git_http import serving
 from tests.servers.registry import RegistryServer
 
@@ -122,3 +126,27 @@ def test_a_run_that_died_between_test_and_stage_is_completed_by_the_next(world: 
     assert world.tags() == [version]
     assert len(completed["commits"]) == 1, "test holds the version already"
     assert outcome(world.train("sample"))["decision"] == "unchanged"
+
+
+def test_an_interrupt_ends_the_steps_as_well(world: World) -> None:
+    command = [sys.executable, "-m", "roadie", "run", "training", "--state", str(world.state)]
+    parameters = ["-p", f"image={world.image}", "-p", f"gitops_repo={world.gitops}"]
+    run = subprocess.Popen([*command, *parameters], stderr=subprocess.PIPE, text=True, cwd=ROOT, env=world.variables)
+    assert run.stderr is not None
+    for line in run.stderr:
+        if "load-charts ..." in line:
+            break
+    run.send_signal(signal.SIGINT)
+    assert "interrupted" in run.communicate(timeout=30)[1]
+    assert run.returncode == 130
+    assert [each for each in processes() if str(world.state) in each] == []
+    assert world.tags() == []
+
+
+def processes() -> list[str]:
+    """The command line of every process on this machine."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return found

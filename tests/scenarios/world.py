@@ -43,15 +43,19 @@ class World:
 
     def roadie(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Call the command line as people do, with every credential in the environment and nowhere else."""
-        credentials = {**self.registry.environment, **self.git_server.environment, **self.environment}
         return subprocess.run(
             [sys.executable, "-m", "roadie", *arguments],
             capture_output=True,
             text=True,
             check=False,
             cwd=ROOT,
-            env={**os.environ, **credentials},
+            env=self.variables,
         )
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of a command, with every credential in it."""
+        return {**os.environ, **self.registry.environment, **self.git_server.environment, **self.environment}
 
     def train(self, charts: str, **parameters: str) -> subprocess.CompletedProcess[str]:
         """Run the compiled training pipeline on `charts`."""

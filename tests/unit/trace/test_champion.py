@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from roadie import gitops, modelcar, trace
-from roadie.errors import GitOpsError, ModelCarError
+from roadie.errors import GitOpsError, ModelCarError, UsageError
 
 KEY = "applications.jukebox.values"
 VALUES = """\
@@ -40,7 +40,8 @@ def repository(folder: Path, version: str) -> str:
 
 
 def champion(repo: str, image: str, directory: Path, key: str = KEY) -> trace.Champion:
-    return trace.find_champion(repo, "stage/values.yaml", key, image=image, branch="main", directory=directory)
+    files = {"test": "", "stage": "stage/values.yaml"}
+    return trace.find_champion(repo, files, "stage", key, image=image, branch="main", directory=directory)
 
 
 def test_the_deployed_version_s_model_is_pulled(tmp_path: Path, image: str, model: Path) -> None:
@@ -75,6 +76,29 @@ def test_a_placeholder_that_the_registry_has_is_a_version(tmp_path: Path, image:
 def test_a_version_that_the_registry_does_not_have_is_an_error(tmp_path: Path, image: str) -> None:
     with pytest.raises(ModelCarError, match=r"stage/values\.yaml deploys version v9, which .* does not have"):
         champion(repository(tmp_path, "v9"), image, tmp_path / "out")
+
+
+def find(repo: str, image: str, directory: Path, environment: str, **files: str) -> trace.Champion:
+    return trace.find_champion(repo, files, environment, KEY, image=image, branch="main", directory=directory)
+
+
+def test_an_environment_without_a_values_file_leaves_the_champion_to_the_other(tmp_path: Path, image: str) -> None:
+    repo = repository(tmp_path, "latest")
+    assert find(repo, image, tmp_path / "out", "test", test="", stage="stage/values.yaml").commit
+
+
+@pytest.mark.parametrize(
+    ("environment", "files", "sentence"),
+    [
+        ("moon", {"test": "a", "stage": "b"}, "no environment 'moon' .* use test or stage"),
+        ("test", {"test": "", "stage": ""}, "no environment has a values file"),
+    ],
+)
+def test_a_champion_of_nowhere_is_refused(
+    tmp_path: Path, image: str, environment: str, files: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        find("unused", image, tmp_path, environment, **files)
 
 
 def test_a_run_s_end_is_one_line() -> None:
