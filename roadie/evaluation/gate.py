@@ -47,6 +47,11 @@ class GateConfig(BaseModel):
         description="Countries with fewer songs are not held to slice_floors.",
     )
 
+    champion_unusable: Literal["fail", "floors"] = Field(
+        default="fail",
+        description="What a champion that cannot be scored means: fail the run, or let the floors decide alone.",
+    )
+
     @model_validator(mode="after")
     def _non_inferiority_has_a_margin(self) -> Self:
         if self.mode == "non-inferiority" and self.margin == 0:

@@ -2,18 +2,18 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from roadie.errors import EvaluationError
 from roadie.evaluation.bootstrap import Comparison, compare
 from roadie.evaluation.decision import Check, Decision, decide
 from roadie.evaluation.gate import GateConfig, parse_gate
 from roadie.evaluation.holdout import Columns, Holdout, read_holdout
 from roadie.evaluation.metrics import METRICS, Floats, calibration_bins
 from roadie.evaluation.result import Evaluation
-from roadie.evaluation.scoring import Model, load_model, score
+from roadie.evaluation.scoring import Model, UnusableModelError, load_model, score
 from roadie.evaluation.slices import Slice, confuse, slice_by_label
 
 
@@ -37,20 +37,25 @@ def evaluate(
             cannot be scored on the holdout.
     """
     config, meaning = parse_gate(gate), columns or Columns()
-    candidate = load_model(challenger, "challenger")
-    deployed = load_model(champion, "champion") if champion else None
-    known = (*candidate.classes, *(deployed.classes if deployed else ()))
-    table = read_holdout(holdout, meaning, known_classes=known)
-    evaluation = _weigh(config, candidate, deployed, table, meaning, _sha256(holdout))
+    try:
+        evaluation = _weigh(config, challenger, champion, holdout, meaning)
+    except UnusableModelError as error:
+        if error.role != "champion" or config.champion_unusable == "fail":
+            raise
+        evaluation = _weigh(config, challenger, None, holdout, meaning)
+        reason = f"{error}. The gate lets the floors decide alone then. {evaluation.decision.reason}"
+        evaluation = replace(evaluation, decision=replace(evaluation.decision, reason=reason))
     from roadie.evaluation.report import write_report  # here, so that only a report loads matplotlib
 
     write_report(evaluation, facts or {}, report)
     return evaluation
 
 
-def _weigh(
-    gate: GateConfig, challenger: Model, champion: Model | None, holdout: Holdout, columns: Columns, sha256: str
-) -> Evaluation:
+def _weigh(gate: GateConfig, candidate: Path, deployed: Path | None, table: Path, columns: Columns) -> Evaluation:
+    challenger = load_model(candidate, "challenger")
+    champion = load_model(deployed, "champion") if deployed else None
+    known = (*challenger.classes, *(champion.classes if champion else ()))
+    holdout = read_holdout(table, columns, known_classes=known)
     answers = score(challenger, holdout.inputs, holdout.classes)
     finite = np.isfinite(answers).all(axis=1, keepdims=True)
     own = np.where(finite, answers, 0.0)  # no answer is scored as no idea, so that figures stay figures
@@ -87,7 +92,7 @@ def _weigh(
         groups=holdout.group_count,
         entries=round(holdout.entries),
         classes=len(holdout.classes),
-        holdout_sha256=sha256,
+        holdout_sha256=_sha256(table),
         challenger_sha256=challenger.sha256,
         champion_sha256=champion.sha256 if champion else None,
     )
@@ -99,9 +104,7 @@ def _reference(champion: Model | None, holdout: Holdout) -> tuple[str, Floats]:
         return "class prior", np.broadcast_to(holdout.prior, holdout.weights.shape)
     answers = score(champion, holdout.inputs, holdout.classes)
     if not np.isfinite(answers).all():
-        raise EvaluationError(
-            "The champion cannot be scored: it answers with something that is no number; roll it back first"
-        )
+        raise UnusableModelError("champion", "it answers with something that is no number; roll it back first")
     return "champion", answers
 
 

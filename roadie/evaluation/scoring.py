@@ -19,6 +19,14 @@ SUM_TOLERANCE = 1e-3  # rounding in float32; sigmoid outputs miss it by far
 BATCH = 65_536
 
 
+class UnusableModelError(EvaluationError):
+    """A model that cannot be scored; `role` is challenger or champion."""
+
+    def __init__(self, role: str, why: str) -> None:
+        super().__init__(f"The {role} cannot be scored: {why}")
+        self.role = role
+
+
 @dataclass(frozen=True)
 class Model:
     """A loaded ONNX model and what it says of itself; `role` is challenger or champion."""
@@ -35,7 +43,7 @@ def load_model(path: Path, role: str) -> Model:
     """Load a model.
 
     Raises:
-        EvaluationError: the file is missing, does not run here, or does not name its features and classes.
+        UnusableModelError: the file is missing, does not run here, or does not name its features and classes.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -44,11 +52,9 @@ def load_model(path: Path, role: str) -> Model:
         content = path.read_bytes()
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own exceptions share no base class
-        raise EvaluationError(
-            f"The {role} cannot be scored: {path.name} is no ONNX model that runs here; export it again"
-        ) from error
+        raise UnusableModelError(role, f"{path.name} is no ONNX model that runs here; export it again") from error
     if OUTPUT not in (output.name for output in session.get_outputs()):
-        raise EvaluationError(f"The {role} cannot be scored: its model has no output {OUTPUT}; export it with one")
+        raise UnusableModelError(role, f"its model has no output {OUTPUT}; export it with one")
     properties = session.get_modelmeta().custom_metadata_map
     inputs = [value.name for value in session.get_inputs()]
     named = len(inputs) > 1  # a single input is a matrix, and only the metadata can say what its columns are
@@ -66,27 +72,29 @@ def score(model: Model, inputs: pl.DataFrame, classes: Sequence[str]) -> NDArray
     """Probabilities of `classes` by name, 0 for one that the model does not know, [cases, classes]; NaN is kept.
 
     Raises:
-        EvaluationError: the table lacks a feature, the model fails on it, or its outputs are no probabilities.
+        UnusableModelError: the table lacks a feature, the model fails on it, or its outputs are no probabilities.
     """
-
-    def unusable(why: str) -> EvaluationError:
-        return EvaluationError(f"The {model.role} cannot be scored: {why}")
-
     missing = [name for name in model.features if name not in inputs.columns]
     if missing:
-        raise unusable(f"the holdout has no column {', '.join(missing)}; score it on a table that has")
+        raise UnusableModelError(
+            model.role, f"the holdout has no column {', '.join(missing)}; score it on a table that has"
+        )
     try:
         matrix = inputs.select(pl.col(model.features).cast(pl.Float32)).to_numpy()
         parts = [_run(model, matrix[start : start + BATCH]) for start in range(0, len(matrix), BATCH)]
     except Exception as error:  # onnxruntime's own exceptions share no base class
-        raise unusable("its model fails on the holdout's features; export it again") from error
+        raise UnusableModelError(model.role, "its model fails on the holdout's features; export it again") from error
     own = np.concatenate(parts).astype(np.float64)
     if own.shape != (len(matrix), len(model.classes)):
-        raise unusable(f"it names {len(model.classes)} classes and returns {own.shape[1:]}; export it again")
+        raise UnusableModelError(
+            model.role, f"it names {len(model.classes)} classes and returns {own.shape[1:]}; export it again"
+        )
     sums = own.sum(axis=1)
     if (np.abs(sums - 1) > SUM_TOLERANCE).any() or (own < 0).any():
         worst = sums[np.nanargmax(np.abs(sums - 1))]
-        raise unusable(f"its probabilities add up to {worst:.3g}, not to 1; end the model in a softmax")
+        raise UnusableModelError(
+            model.role, f"its probabilities add up to {worst:.3g}, not to 1; end the model in a softmax"
+        )
     probabilities = np.zeros((len(matrix), len(classes)))
     probabilities[:, [classes.index(name) for name in model.classes]] = own
     return probabilities
@@ -107,5 +115,5 @@ def _listed(properties: Mapping[str, str], key: str, role: str) -> list[Any]:
     except (KeyError, ValueError):
         values = None
     if not isinstance(values, list):
-        raise EvaluationError(f"The {role} cannot be scored: its metadata has no JSON array {key}; write it there")
+        raise UnusableModelError(role, f"its metadata has no JSON array {key}; write it there")
     return values

@@ -98,6 +98,18 @@ def test_a_champion_that_answers_nan_cannot_be_scored(run, sharp, tmp_path):
         run(sharp, broken)
 
 
+def test_a_champion_that_cannot_be_scored_leaves_it_to_the_floors_where_that_was_chosen(run, sharp, blind, tmp_path):
+    broken = make_model(tmp_path / "broken.onnx", SHARP, classes=("DE", "NO"))
+    chosen = {**GATE, "champion_unusable": "floors"}
+    decision = run(sharp, broken, gate=chosen).decision
+    assert decision.outcome == "promote"
+    assert "The champion cannot be scored" in decision.reason
+    assert "floors decide alone" in decision.reason
+    assert run(blind, broken, gate=chosen).decision.outcome == "reject"
+    with pytest.raises(EvaluationError, match="The challenger cannot be scored"):
+        run(broken, sharp, gate=chosen)
+
+
 def test_a_metric_that_cannot_be_computed_never_promotes(run, sharp, blunt, tmp_path):
     path = tmp_path / "single.parquet"
     pl.read_parquet(make_holdout(path)).with_columns(country=pl.lit("DE")).write_parquet(path)
