@@ -11,13 +11,14 @@ two repositories for a team, `create_bare` makes one to try things on.
 """
 
 from roadie.gitops.access import Access
-from roadie.gitops.bump import Bumped, Deployed, bump, read_value
+from roadie.gitops.bump import Bumped, bump
 from roadie.gitops.deploy import bump_version
 from roadie.gitops.edits import Edit
 from roadie.gitops.environments import Deployment, Layout, status
 from roadie.gitops.layout import create_bare, init_repositories
 from roadie.gitops.promotion import promote, rollback
-from roadie.gitops.proposal import Proposal
+from roadie.gitops.proposal import Proposal, follow
+from roadie.gitops.reading import Deployed, read_value
 from roadie.gitops.values import get_scalar, set_scalar
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "bump",
     "bump_version",
     "create_bare",
+    "follow",
     "get_scalar",
     "init_repositories",
     "promote",

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 from roadie.errors import GitOpsError, UsageError
 from roadie.gitops.access import Access
-from roadie.gitops.checks import check_file, check_trailers
+from roadie.gitops.checks import check_trailers
 from roadie.gitops.edits import Edit, Plan, compose, plan
 from roadie.gitops.failures import LostRaceError, UnreachableError
 from roadie.gitops.history import judge
 from roadie.gitops.proposal import Proposal, propose
 from roadie.gitops.repository import Repository
 from roadie.gitops.signature import Signature
-from roadie.gitops.values import get_scalar
 
 
 @dataclass(frozen=True)
@@ -31,14 +30,6 @@ class Bumped:
     review: str | None = None
     diff: str = ""
     reason: str = ""
-
-
-@dataclass(frozen=True)
-class Deployed:
-    """What a branch holds under a key (None: nothing), and the commit that was read."""
-
-    value: str | None
-    commit: str
 
 
 def bump(
@@ -92,15 +83,6 @@ def bump(
         else:
             raise GitOpsError(f"gave up on {repo} after {budget:.0f} s: {lost}")
         return Bumped(True, ours, branch, _files(todo), diff=repository.diff(f"{ours}^", ours))
-
-
-def read_value(repo: str, file: str, key: str, *, branch: str = "main", access: Access | None = None) -> Deployed:
-    """What `branch` of `repo` holds in `file` under `key`; None when the file or the key is missing."""
-    check_file(file)
-    with Repository(repo, branch, access) as repository:
-        tip = repository.fetch()
-        entry = repository.find(tip, [file]).get(file)
-        return Deployed(get_scalar(repository.read(entry), key) if entry else None, tip)
 
 
 def _nothing_to_do(

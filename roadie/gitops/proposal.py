@@ -3,13 +3,18 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from roadie.errors import UsageError
+from roadie.errors import GitOpsError, UsageError
+from roadie.gitops.access import Access
 from roadie.gitops.checks import check_branch
 from roadie.gitops.edits import Edit, Plan
 from roadie.gitops.history import SET, STARTED, Commit, judge
 from roadie.gitops.repository import Repository
 from roadie.gitops.signature import Signature
+
+if TYPE_CHECKING:
+    from roadie.gitops.reviews import Review
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,9 @@ class Proposal:
     api_url: str = ""
     branch: str = ""
     notes: str = ""
+
+
+BY_URL = Proposal()
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,35 @@ def propose(
     pushed = not there or commit != there.sha
     diff = repository.diff(f"{commit}^", commit) if pushed else ""
     return Proposed(pushed, commit, branch, review.url, diff, "" if pushed else "the review is open already")
+
+
+def follow(
+    repo: str,
+    branch: str,
+    commit: str,
+    *,
+    base: str = "main",
+    proposal: Proposal = BY_URL,
+    merge: bool = False,
+    timeout: float = 0.0,
+    access: Access | None = None,
+) -> "Review":
+    """Merge the open review of `commit` on `branch` (`merge`), or wait for others to do so, which may not happen.
+
+    Raises:
+        GitOpsError: there is no such review, its branch has moved on from `commit`, or it was closed without a merge.
+    """
+    from roadie.gitops import reviews
+
+    host = reviews.host_for(repo, access or Access.from_environment(), kind=proposal.kind, api_url=proposal.api_url)
+    review = host.find(branch, base)
+    if not review or review.head != commit:
+        raise GitOpsError(
+            f"{repo} has no open review of {commit[:10]} on {branch}; it was closed, or a newer one took over"
+        )
+    if merge:
+        return reviews.merge(host, review)
+    return reviews.wait(host, review.number, timeout=timeout)
 
 
 def branch_name(edits: Sequence[Edit]) -> str:

@@ -86,4 +86,5 @@ def test_what_is_not_there_is_named(git_server: GitServer, repo: str) -> None:
         bump(f"{git_server.url}/nope.git", [Edit(FILE, KEY, "1")])
     with pytest.raises(GitOpsError, match=r"has no nope.yaml on main"):
         bump(repo, [Edit("nope.yaml", KEY, "1")])
-    assert read_value(repo, "nope.yaml", KEY).value is None
+    with pytest.raises(GitOpsError, match=r"has no nope\.yaml on main; check the path"):
+        read_value(repo, "nope.yaml", KEY)
