@@ -12,12 +12,12 @@ transport.py) and layout.py are the two kinds of place. Only the standard librar
 Python image.
 """
 
+from roadie.modelcar.access import Access
 from roadie.modelcar.image import ANNOTATIONS
 from roadie.modelcar.publish import Published, model_digest, publish
 from roadie.modelcar.push import Pushed, PushedLayer, push
 from roadie.modelcar.read import Image, ImageLayer, Pulled, Verified, inspect, pull, resolve, verify
 from roadie.modelcar.reference import Reference, parse_reference
-from roadie.modelcar.transport import Access
 
 __all__ = [
     "ANNOTATIONS",

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode, urlsplit
 
 from roadie.errors import RegistryError
+from roadie.modelcar.access import Answer
 from roadie.modelcar.credentials import Credentials
-from roadie.modelcar.transport import Answer, Transport, same_origin
+from roadie.modelcar.transport import Transport, same_origin
 
 _PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
 # The specification's default and least lifetime of a token, in seconds.

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from roadie.errors import ModelCarError, UsageError
+from roadie.modelcar.access import Access
 from roadie.modelcar.documents import Descriptor, Document, sha256
 from roadie.modelcar.image import NOTHING, Base, Platform
 from roadie.modelcar.layout import Layout
 from roadie.modelcar.reference import Reference, parse_reference
 from roadie.modelcar.store import Store, open_store
-from roadie.modelcar.transport import Access
 
 EMBEDDED = "embedded"
 NONE = "none"

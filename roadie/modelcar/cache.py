@@ -13,7 +13,7 @@ from dataclasses import astuple
 from pathlib import Path
 
 from roadie.modelcar.documents import sha256
-from roadie.modelcar.layers import Layer
+from roadie.modelcar.layers import SMALL_BLOB, Layer
 
 # A file that changed within this many seconds may change again without its times showing it.
 _RACY = 2.0
@@ -28,7 +28,9 @@ class DigestCache:
         self._directory = directory or Path(home, "roadie", "digests")
 
     def get(self, layer: Layer) -> str:
-        """The layer's digest, or an empty string."""
+        """The layer's digest, or an empty string; small layers are not kept, since they are hashed as fast as found."""
+        if layer.size <= SMALL_BLOB:
+            return ""
         try:
             path = self._path(layer)
             digest = path.read_text("ascii")
@@ -42,7 +44,7 @@ class DigestCache:
         changed = max(
             (max(entry.stamp.mtime_ns, entry.stamp.ctime_ns) for entry in layer.entries if entry.stamp), default=0
         )
-        if time.time() - changed / 1e9 < _RACY:
+        if layer.size <= SMALL_BLOB or time.time() - changed / 1e9 < _RACY:
             return
         with contextlib.suppress(OSError):
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import subprocess
 import sys
 import tarfile
 from collections.abc import Iterable, Sequence
-from pathlib import PurePosixPath
-from typing import IO, cast
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, cast
 
 from roadie.errors import ModelCarError
 from roadie.modelcar.files import ROOT, Entry
 from roadie.modelcar.image import Base, Platform
 from roadie.modelcar.store import Store
 from roadie.modelcar.unpack import MODES, WHITEOUT, Stream, checked
+
+if TYPE_CHECKING:
+    import subprocess
 
 _VERSIONED = re.compile(rf"{ROOT}/[0-9]+/.+")
 _ENTRYPOINT = "link-model-and-wait"
@@ -53,13 +55,13 @@ class OnnxCheck:
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._paths = [entry.path for entry in onnx_files(entries)]
         self._process: subprocess.Popen[str] | None = None
-        if self._paths and importlib.util.find_spec("onnx"):
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _CHECK, *self._paths],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-            )
+        spec = importlib.util.find_spec("onnx") if self._paths else None
+        if spec and spec.origin:
+            import subprocess
+
+            library = next(Path(spec.origin).parent.glob("onnx_cpp2py_export*.so"), "")
+            command = [sys.executable, "-I", "-c", _CHECK, str(library), *self._paths]
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
     def finish(self) -> None:
         """Wait for the verdict; ModelCarError when a model is not valid."""
@@ -77,12 +79,26 @@ class OnnxCheck:
             self._process.communicate()
 
 
+# onnx.checker is a thin wrapper of one function of a native module. To load that alone takes 15 ms, to import onnx 200,
+# which is more than the whole push of a small model; with another version of onnx it is imported after all.
 _CHECK = """
 import sys
-import onnx.checker
-for path in sys.argv[1:]:
+from importlib.util import module_from_spec, spec_from_file_location
+
+def check(library, path):
     try:
+        spec = spec_from_file_location("onnx.onnx_cpp2py_export", library)
+        native = module_from_spec(spec)
+        spec.loader.exec_module(native)
+        native.checker.check_model_path(path, False, False, False)
+    except (AttributeError, ImportError, OSError, TypeError):
+        import onnx.checker
         onnx.checker.check_model(path)
+
+library, *paths = sys.argv[1:]
+for path in paths:
+    try:
+        check(library, path)
     except Exception as error:
         print(path, " ".join(str(error).split()), sep="\\n")
         sys.exit(1)

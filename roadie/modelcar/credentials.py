@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from roadie.errors import UsageError
+from roadie.modelcar.access import Access
 from roadie.modelcar.reference import Reference
-from roadie.modelcar.transport import Access
 
 MOUNTED_SECRET = Path("/var/run/secrets/roadie/registry/.dockerconfigjson")
 _HELPER_TIMEOUT = 30.0

@@ -16,6 +16,9 @@ from roadie.errors import ModelCarError
 from roadie.modelcar.files import Entry, Stamp
 
 BUFFER = 1 << 20
+# A blob up to this size (bytes) is hashed before it is sent, and goes with the closing request of an upload.
+SMALL_BLOB = 8 << 20
+# A file up to this size shares a layer with others.
 _SMALL = 1 << 20
 _SECTOR = 512
 # Container runtimes stack at most 127 layers; this leaves room for the base's.

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roadie.errors import UsageError
+from roadie.modelcar.access import Access
 from roadie.modelcar.base import EMBEDDED
 from roadie.modelcar.files import ROOT, Entry, scan
 from roadie.modelcar.push import push
-from roadie.modelcar.transport import Access
 
 REVISION_DIGITS, MODEL_DIGITS = 10, 12
 

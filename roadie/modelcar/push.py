@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,23 +12,20 @@ from pathlib import Path
 from typing import TypeVar
 
 from roadie.errors import ModelCarError, UsageError
+from roadie.modelcar.access import Access
 from roadie.modelcar.base import EMBEDDED, child, open_base, parts_of
 from roadie.modelcar.cache import DigestCache
 from roadie.modelcar.contract import OnnxCheck, check_base, check_files
 from roadie.modelcar.documents import Descriptor, Document
 from roadie.modelcar.files import Entry, scan
 from roadie.modelcar.image import Base, ModelImage, compose, essence, full_annotations, layer_descriptor
-from roadie.modelcar.layers import Bytes, Layer, plan
+from roadie.modelcar.layers import SMALL_BLOB, Bytes, Layer, plan
 from roadie.modelcar.reference import Reference, parse_reference
 from roadie.modelcar.retry import CancelledError
 from roadie.modelcar.store import Blob, Report, Store, StoredBlob, open_store, quiet
-from roadie.modelcar.transport import Access
-from roadie.modelcar.upload import SMALL
 from roadie.modelcar.workers import run_all
 
 T = TypeVar("T")
-
-log = logging.getLogger("roadie.modelcar")
 
 
 @dataclass(frozen=True)
@@ -118,21 +114,26 @@ class _Push:
         if standing and not move_tag:
             return self._compare(standing)
         known = standing or (self.store.find(similar.name) if similar else None)
+        sizes = _layer_sizes(self.store, known) if known else frozenset()
+        # A small model is hashed before anything is sent, so that its configs can go along with its layers.
+        small = all(layer.size <= SMALL_BLOB for layer in self.layers)
+        digests = self._all([partial(self._hash, layer) for layer in self.layers]) if small else []
+        image = self._compose(digests) if small else None
         with contextlib.closing(OnnxCheck(self.entries)) as models:
-            blobs, base_bytes = self._send_layers(_layer_sizes(self.store, known) if known else frozenset())
+            blobs, sent = self._send_blobs(digests, image.configs if image else (), sizes)
             models.finish()
         self.cache.prune()
-        image = self._compose([blob.digest for blob in blobs])
-        sent = base_bytes + sum(blob.sent for blob in blobs)
-        if not standing or standing.digest != image.top.digest:
-            sent += self._send_documents(image, standing)
+        if image is None:
+            image = self._compose([blob.digest for blob in blobs])
+            sent += sum(blob.sent for blob in self._all(self._config_tasks(image.configs)))
+        existed = standing is not None and standing.digest == image.top.digest
+        if not existed:
+            self._send_documents(image, standing)
         pushed = [
             PushedLayer(layer.label, blob.digest, layer.size, blob.sent > 0)
             for layer, blob in zip(self.layers, blobs, strict=True)
         ]
-        return self._pushed(
-            image.top.digest, sent, pushed, existed=bool(standing and standing.digest == image.top.digest)
-        )
+        return self._pushed(image.top.digest, sent, pushed, existed=existed)
 
     def _compare(self, standing: Document) -> Pushed:
         """The tag stands and may not move: the files are only hashed, nothing is sent."""
@@ -149,29 +150,35 @@ class _Push:
         ]
         return self._pushed(standing.digest, 0, layers, existed=True)
 
-    def _send_layers(self, sizes: Collection[int]) -> tuple[list[Blob], int]:
-        """The model's blobs in the layers' order, and the bytes that the base's took.
+    def _send_blobs(
+        self, digests: Sequence[str], configs: Sequence[Document], sizes: Collection[int]
+    ) -> tuple[list[Blob], int]:
+        """The model's blobs in the layers' order, and the bytes sent for them, the base and `configs`.
 
         The largest go first, so that no worker is still busy long after the others.
         """
+        known = dict(zip(self.layers, digests, strict=False))
         order = sorted(self.layers, key=lambda layer: -layer.size)
+        tasks: list[Callable[[], Blob]] = []
+        tasks += [partial(self._send_layer, layer, known.get(layer, ""), sizes) for layer in order]
         base_layers = {blob.digest: blob for part in self.base.platforms for blob in part.layers}.values()
-        tasks = [partial(self._send_layer, layer, sizes) for layer in order]
-        blobs = self._all([*tasks, *(partial(self._send_base_layer, blob) for blob in base_layers)])
+        tasks += [partial(self._send_base_layer, blob) for blob in base_layers]
+        blobs = self._all([*tasks, *self._config_tasks(configs)])
         by_layer = dict(zip(order, blobs, strict=False))
-        return [by_layer[layer] for layer in self.layers], sum(blob.sent for blob in blobs[len(order) :])
+        return [by_layer[layer] for layer in self.layers], sum(blob.sent for blob in blobs)
 
-    def _send_layer(self, layer: Layer, sizes: Collection[int]) -> Blob:
+    def _send_layer(self, layer: Layer, digest: str, sizes: Collection[int]) -> Blob:
         """Hash first what is small or may be there already; everything else is hashed while it is sent.
 
         What the cache says is used to find a blob, not to name one: what is sent is hashed again.
         """
-        cached = self.cache.get(layer)
+        cached = "" if digest else self.cache.get(layer)
         if cached and self.store.has(cached):
             self.report(layer.label, layer.size, layer.size)
             return Blob(cached, layer.size, 0)
-        hash_first = layer.size <= SMALL or layer.size in sizes
-        blob = self.store.put(layer, self._hash(layer) if hash_first else "", self.report)
+        if not digest and (layer.size <= SMALL_BLOB or layer.size in sizes):
+            digest = self._hash(layer)
+        blob = self.store.put(layer, digest, self.report)
         self.cache.put(layer, blob.digest)
         return blob
 
@@ -181,21 +188,26 @@ class _Push:
             return Blob(blob.digest, blob.size, 0)
         return self.store.put(StoredBlob(self.base_store, blob), blob.digest, self.report)
 
-    def _send_documents(self, image: ModelImage, standing: Document | None) -> int:
-        """Configs, manifests by digest, and at last the tag, if nobody else has set it in the meantime."""
+    def _config_tasks(self, configs: Sequence[Document]) -> list[Callable[[], Blob]]:
+        return [partial(self.store.put, Bytes(item.body), item.digest, quiet) for item in configs]
+
+    def _send_documents(self, image: ModelImage, standing: Document | None) -> None:
+        """Manifests by digest, and at last the tag, if nobody else has set it in the meantime."""
         target = self.store.reference
-        blobs = self._all([partial(self.store.put, Bytes(item.body), item.digest, quiet) for item in image.configs])
         self._all([partial(self.store.put_document, item) for item in image.manifests])
         now = self.store.digest_of(target.tag)
         if now not in {standing.digest if standing else None, image.top.digest}:
             raise ModelCarError(f"{target} was set to {now} by somebody else during this push: push under a new tag.")
         if standing:
+            import logging
+
+            log = logging.getLogger("roadie.modelcar")
             log.warning("moving %s from %s to %s", target, standing.digest, image.top.digest)
         self.store.put_document(image.top, target.tag)
-        return sum(blob.sent for blob in blobs)
 
     def _digest(self, layer: Layer) -> str:
-        if not (digest := self.cache.get(layer)):
+        digest = self.cache.get(layer)
+        if not digest:
             digest = self._hash(layer)
             self.cache.put(layer, digest)
         return digest

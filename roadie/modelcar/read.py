@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roadie.errors import ModelCarError
+from roadie.modelcar.access import Access
 from roadie.modelcar.base import child, config_of
 from roadie.modelcar.documents import Document
 from roadie.modelcar.files import ROOT
 from roadie.modelcar.image import FILES
 from roadie.modelcar.reference import parse_reference
 from roadie.modelcar.store import Report, Store, open_store, quiet
-from roadie.modelcar.transport import Access
 from roadie.modelcar.unpack import checked, extract
 
 

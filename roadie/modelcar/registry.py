@@ -7,6 +7,7 @@ from http import HTTPStatus as Status
 from urllib.parse import urlencode
 
 from roadie.errors import RegistryError
+from roadie.modelcar.access import Access, Answer
 from roadie.modelcar.auth import Authorizer
 from roadie.modelcar.credentials import find_credentials
 from roadie.modelcar.documents import ACCEPT, MANIFEST, Descriptor, Document
@@ -14,7 +15,7 @@ from roadie.modelcar.layers import Content
 from roadie.modelcar.reference import Reference
 from roadie.modelcar.retry import RefusedError, retrying, wait_before
 from roadie.modelcar.store import Blob, Report, Store
-from roadie.modelcar.transport import Access, Answer, Body, Transport, absolute
+from roadie.modelcar.transport import Body, Transport, absolute
 from roadie.modelcar.upload import Upload
 
 _DOCKER_HUB = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}

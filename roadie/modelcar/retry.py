@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from roadie.errors import RegistryError
-from roadie.modelcar.transport import Answer
+from roadie.modelcar.access import Answer
 
 T = TypeVar("T")
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from roadie.modelcar.access import Access
 from roadie.modelcar.documents import Descriptor, Document
 from roadie.modelcar.layers import Content, Part
 from roadie.modelcar.reference import Reference
-from roadie.modelcar.transport import Access
 
 # Called as report(label, bytes done so far, bytes in all) while a blob is moved.
 Report = Callable[[str, int, int], None]

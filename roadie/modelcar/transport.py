@@ -12,10 +12,11 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from roadie.errors import RegistryError, UsageError
+from roadie.modelcar.access import Access, Answer
 from roadie.modelcar.documents import MAX_DOCUMENT
 from roadie.modelcar.layers import BUFFER, Part
 
@@ -35,31 +36,6 @@ class ConnectionFailedError(RegistryError):
 
 
 @dataclass(frozen=True)
-class Access:
-    """How a registry is reached. `timeout` is in seconds and holds for every single socket operation.
-
-    Without `username` the credentials come from the environment and Docker's configuration files (credentials.py);
-    the environment's REGISTRY_USERNAME only when `own`: a base's registry must not get the image's password.
-    """
-
-    username: str = ""
-    password: str = field(default="", repr=False)
-    plain_http: bool = False
-    ca_file: str = ""
-    timeout: float = 60.0
-    own: bool = True
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a server said: status, headers in lower case, and a body of at most 8 MiB (blobs are streamed)."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = b""
-
-
-@dataclass(frozen=True)
 class Body:
     """Bytes to send once, in parts that may come from an open file; `size` is their sum."""
 
@@ -68,12 +44,12 @@ class Body:
 
 
 class Transport:
-    """Connections to any number of hosts, one a thread and host; close() ends them all, also those in use."""
+    """Connections to any number of hosts, kept for whichever thread comes next; close() ends them all, also in use."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._local = threading.local()
         self._lock = threading.Lock()
+        self._idle: dict[tuple[str, str], list[http.client.HTTPConnection]] = {}
         self._open: set[http.client.HTTPConnection] = set()
         self._closed = False
         self._reached: set[str] = set()
@@ -87,7 +63,7 @@ class Transport:
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body = b"", timeout: float = 0
     ) -> Answer:
-        """One request and its whole answer; the connection is kept for the next one of this thread."""
+        """One request and its whole answer."""
         with self._response(method, url, headers, body, timeout) as response, self._translated(method, url):
             data = response.read(MAX_DOCUMENT + 1)
             if len(data) > MAX_DOCUMENT:
@@ -135,7 +111,7 @@ class Transport:
     def _response(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body, timeout: float
     ) -> Iterator[http.client.HTTPResponse]:
-        """Send and yield the response; the connection is dropped unless the response was read to its end."""
+        """Send and yield the response; the connection is kept when the response was read to its end."""
         parts = urlsplit(url)
         connection: http.client.HTTPConnection | None = None
         try:
@@ -148,10 +124,12 @@ class Transport:
                         raise
                     # The server may have closed a kept connection in the meantime: no failure, use a fresh one.
                     self._drop(connection)
-                    connection, _ = self._connection(parts)
+                    connection = self._connect(parts)
                     response = self._exchange(connection, parts, method, headers, body, timeout)
             yield response
             if response.isclosed() and not response.will_close:
+                with self._lock:
+                    self._idle.setdefault((parts.scheme, parts.netloc), []).append(connection)
                 connection = None
         finally:
             if connection is not None:
@@ -192,20 +170,12 @@ class Transport:
         return response
 
     def _connection(self, parts: SplitResult) -> tuple[http.client.HTTPConnection, bool]:
-        """This thread's connection to the host, and whether it was already open."""
-        kept: dict[tuple[str, str], http.client.HTTPConnection] = self._local.__dict__.setdefault("kept", {})
-        key = (parts.scheme, parts.netloc)
-        connection = kept.get(key)
-        if connection is not None and connection.sock is not None:
-            return connection, True
-        connection = kept[key] = self._connect(parts)
+        """A connection to the host, and whether it is a kept one: the one used last, the least likely stale."""
         with self._lock:
-            if self._closed:
-                connection.close()
-                raise ConnectionAbortedError("the push was given up")
-            self._open.add(connection)
-            self._reached.add(_host(parts.geturl()))
-        return connection, False
+            idle = self._idle.get((parts.scheme, parts.netloc))
+            if idle:
+                return idle.pop(), True
+        return self._connect(parts), False
 
     def _connect(self, parts: SplitResult) -> http.client.HTTPConnection:
         host, port, timeout = parts.hostname or "", parts.port, self._access.timeout
@@ -222,6 +192,12 @@ class Transport:
         else:
             connection = http.client.HTTPConnection(host, port, timeout=timeout)
         connection.connect()
+        with self._lock:
+            if self._closed:
+                connection.close()
+                raise ConnectionAbortedError("the push was given up")
+            self._open.add(connection)
+            self._reached.add(_host(parts.geturl()))
         return connection
 
     def _tls_context(self) -> ssl.SSLContext:

@@ -11,16 +11,15 @@ from http import HTTPStatus as Status
 from typing import TYPE_CHECKING
 
 from roadie.errors import RegistryError
-from roadie.modelcar.layers import Content, Part
+from roadie.modelcar.access import Answer
+from roadie.modelcar.layers import SMALL_BLOB, Content, Part
 from roadie.modelcar.retry import CancelledError, RefusedError, wait_before
 from roadie.modelcar.store import Blob, Report
-from roadie.modelcar.transport import Answer, Body, absolute
+from roadie.modelcar.transport import Body, absolute
 
 if TYPE_CHECKING:
     from roadie.modelcar.registry import Registry
 
-# Blobs up to this size go in the closing PUT itself, which saves a request.
-SMALL = 4 << 20
 # A registry may hash or move the whole blob before it answers the closing PUT: seconds of patience per byte.
 _PATIENCE = 1 / (20 << 20)
 # Answers after which the session is not worth another request: gone, or its bytes are not what they should be.
@@ -33,6 +32,7 @@ class Upload:
     def __init__(self, registry: "Registry", content: Content, digest: str, report: Report) -> None:
         self._registry, self._content, self._report = registry, content, report
         self._digest = digest
+        self._at_once = bool(digest) and content.size <= SMALL_BLOB
         self._hash = hashlib.sha256()
         self._reached = 0
         self._sent = 0
@@ -69,18 +69,20 @@ class Upload:
             self._session = ""
             error.retryable = attempt == 0
         wait_before(attempt, error, self._registry.stop)
+        if self._at_once and self._session:
+            self._registry.cancel(self._session)  # half of a blob may be in it
+            self._session = ""
         # The answer to a closing PUT may have been lost on its way here.
         return bool(self._digest) and self._registry.has(self._digest)
 
     def _once(self) -> None:
-        start = self._resume()
-        size, small = self._content.size, self._content.size <= SMALL and self._digest
-        if not small:
+        start, size = self._resume(), self._content.size
+        if not self._at_once:
             self._patch(start)
         digest = self._digest = self._digest or f"sha256:{self._hash.hexdigest()}"
-        body = b"".join(bytes(part.view) for part in self._parts(0)) if small else b""
         url = f"{self._session}{'&' if '?' in self._session else '?'}digest={digest}"
         headers = {"Content-Type": "application/octet-stream"}
+        body = Body(self._parts(0), size) if self._at_once else b""
         patience = self._registry.timeout + size * _PATIENCE
         answer = self._registry.request("PUT", url, headers, body, timeout=patience)
         if answer.status != Status.CREATED:  # "201 Created" alone means that the blob is there

@@ -10,11 +10,7 @@ import pytest
 
 from tests.servers.registry import PASSWORD, RegistryServer
 
-ROADIE = [
-    sys.executable,
-    "-c",
-    "from roadie.cli import main, modelcar, roadie; roadie.add_command(modelcar.modelcar); main()",
-]
+ROADIE = [sys.executable, "-c", "from roadie.cli import main; main()"]
 
 
 def roadie(*arguments: str | Path, home: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
