@@ -61,6 +61,7 @@ def bump_version(
         run=run,
         trigger=trigger,
         provenance={**{name: str(value) for name, value in provenance.items()}, "started": started},
+        proposal=gitops.Proposal() if review else None,
     )
     print(result.diff or f"{environment} is left as it is: {result.reason}")
     return (result.commit, result.changed, result.review or "")

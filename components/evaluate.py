@@ -6,15 +6,7 @@ from components._step import step
 
 
 @step(
-    packages=[
-        "polars",
-        "onnx",
-        "onnxruntime",
-        "pydantic",
-        "scikit-learn",
-        "matplotlib",
-        "Jinja2",
-    ],
+    packages=["polars", "numpy", "onnxruntime", "pydantic", "matplotlib", "Jinja2"],
 )
 def evaluate(
     challenger: Input[Model],
