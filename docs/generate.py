@@ -101,7 +101,7 @@ def _rooms(step: Any) -> list[str]:
     from components._step import source_of
 
     parts = [name.split("/") for name in files(source_of(step.function))]
-    return sorted({f"roadie.{part[1]}" for part in parts if len(part) > 2})
+    return sorted({f"roadie.{inside[0]}" for _, *inside in parts if inside[1:]})
 
 
 def _type(spec: Any) -> str:

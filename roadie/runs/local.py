@@ -36,6 +36,10 @@ def run_here(
     Raises:
         RunError: the run could not even be started.
     """
+    if " " in sys.executable:
+        raise RunError(
+            f"{sys.executable} has a space in its path, which kfp.local cannot run: make the environment elsewhere"
+        )
     folder = _new_folder(state / "runs", pipeline.name)
     steps: dict[str, StepRun] = {}
     for event in _events(pipeline, arguments, folder):

@@ -46,10 +46,11 @@ class Pipeline:
                 name=name,
                 type=body["parameterType"],
                 description=body.get("description", ""),
-                default=body.get("defaultValue"),
+                # KFP writes every number as a float.
+                default=int(default) if body["parameterType"] == "NUMBER_INTEGER" and default is not None else default,
                 required=not body.get("isOptional", False) and "defaultValue" not in body,
             )
-            for name, body in declared.items()
+            for name, body, default in ((name, body, body.get("defaultValue")) for name, body in declared.items())
         }
 
     @property

@@ -63,7 +63,7 @@ def test_compile_outside_of_a_checkout_says_where_to_run_it(tmp_path: Path) -> N
 def test_the_parameters_of_a_pipeline_are_shown_with_type_default_and_meaning() -> None:
     said = roadie("run", "training", "--help-parameters").stdout
     assert 'charts (string, default "sample")\n    Where the chart tables are' in said
-    assert "seed (number_integer, default" in said
+    assert "seed (number_integer, default 42)" in said
 
 
 @pytest.mark.parametrize("lacking", ["git"])

@@ -146,3 +146,15 @@ def test_an_error_that_is_not_roadie_s_keeps_its_kind() -> None:
 
 def test_a_log_without_any_word_is_told_as_such() -> None:
     assert error_in("10:00:00.000 - INFO - Executing task 'x'\n\n----\n") == "it ended without a word"
+
+
+def test_an_interpreter_that_kfp_cannot_call_is_named(
+    greeting: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", "/opt/my tools/python")
+    with pytest.raises(RunError, match="/opt/my tools/python has a space in its path"):
+        run_here(greeting, {}, tmp_path)
+
+
+def test_paths_with_spaces_and_beyond_ascii_are_fine_for_the_rest(greeting: Pipeline, tmp_path: Path) -> None:
+    assert run_here(greeting, {"name": "wörld"}, tmp_path / "stä te").state == "succeeded"
