@@ -1,28 +1,20 @@
-"""What an examples table must satisfy before anything is trained on it: a table of rules, and a report that reads."""
+"""The check of an examples table before anything is trained on it, and a report that reads."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from roadie.data.schema import FEATURES, FLAGS, GROUP, LABEL, PROPERTIES, RANKINGS, WEIGHT
+from roadie.data.schema import GROUP, LABEL, RANKINGS
 from roadie.data.tables import count_rows, read_examples
 from roadie.errors import DataError
 
-TABLE_OF = dict.fromkeys((GROUP, LABEL, WEIGHT), RANKINGS) | dict.fromkeys(FEATURES, PROPERTIES)
+if TYPE_CHECKING:
+    from roadie.data.rules import Demand
+
 SHOWN = 3  # examples of each failure
 NAMED = 3  # failures in the one sentence of an error; the report has them all
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One demand on every row: `broken` is true where `column` of the raw `table` breaks it, `shown` says how."""
-
-    table: str
-    column: str
-    text: str
-    broken: pl.Expr
-    shown: pl.Expr
 
 
 @dataclass(frozen=True)
@@ -39,49 +31,6 @@ class Failure:
     def __str__(self) -> str:
         shown = f" ({', '.join(self.examples)})" if self.examples else ""
         return f"column {self.column} of {self.table} {self.rule}, but {self.finding}{shown}"
-
-
-def _rules() -> tuple[Rule, ...]:
-    def rule(column: str, text: str, broken: pl.Expr) -> Rule:
-        return Rule(TABLE_OF[column], column, text, broken, pl.col(column).cast(pl.String))
-
-    def finite(column: str, text: str, broken: pl.Expr) -> Rule:
-        return rule(column, text, pl.col(column).is_finite() & broken)  # what is not has a rule of its own
-
-    def within(column: str, low: float, high: float, unit: str = "") -> Rule:
-        return finite(column, f"must lie between {low:g} and {high:g}{unit}", ~pl.col(column).is_between(low, high))
-
-    shares = ("danceability", "energy", "speechiness", "acousticness", "instrumentalness", "liveness", "valence")
-    differing = [pl.when(pl.col(name).n_unique().over(GROUP) > 1).then(pl.lit(name)) for name in FEATURES]
-    return (
-        *(rule(name, "must not be null", pl.col(name).is_null()) for name in (GROUP, LABEL, WEIGHT)),
-        rule(WEIGHT, "must be at least 1", pl.col(WEIGHT) < 1),
-        rule(LABEL, "must be a code of two capital letters (ISO 3166)", ~pl.col(LABEL).str.contains("^[A-Z]{2}$")),
-        *(rule(name, "must be a finite number", ~pl.col(name).is_finite().fill_null(value=False)) for name in FEATURES),
-        *(finite(name, "must be 0 or 1", ~pl.col(name).is_in([0.0, 1.0])) for name in FLAGS),
-        *(within(name, 0, 1) for name in shares),
-        finite("duration_ms", "must be above 0", pl.col("duration_ms") <= 0),
-        finite("tempo", "must not be negative", pl.col("tempo") < 0),
-        within("loudness", -60, 10, " dB"),
-        within("key", -1, 11),  # pitch classes, -1 where none was heard (Spotify Web API, audio features)
-        Rule(
-            PROPERTIES,
-            GROUP,
-            "must have the same features wherever it stands",
-            pl.struct(FEATURES).n_unique().over(GROUP) > 1,
-            pl.lit("differs in ") + pl.concat_str(differing, separator=" and ", ignore_nulls=True),
-        ),
-        Rule(
-            RANKINGS,
-            GROUP,
-            "must stand once for each country",
-            pl.struct(GROUP, LABEL, *FEATURES).is_duplicated(),
-            pl.lit("repeated"),
-        ),
-    )
-
-
-RULES = _rules()
 
 
 @dataclass(frozen=True)
@@ -137,25 +86,41 @@ def check(path: Path, *, minimum_songs: int = 100, minimum_countries: int = 2) -
         DataError: the table cannot be read at all; broken rules are in the report instead.
     """
     table = read_examples(path)
-    counts = table.select(rule.broken.sum().alias(str(number)) for number, rule in enumerate(RULES)).row(0)
-    failures = [_failure(table, rule, count) for rule, count in zip(RULES, counts, strict=True) if count]
+    failures = _broken_rules(table)
     for column, least, things in ((GROUP, minimum_songs, "songs"), (LABEL, minimum_countries, "countries")):
         found = table[column].drop_nulls().unique().sort()
         if len(found) < least:
             rule, examples = f"must name at least {least:,} {things}", tuple(map(_one_line, found.head(SHOWN)))
-            failures.append(Failure(TABLE_OF[column], column, rule, len(found), f"names {len(found):,}", examples))
+            failures.append(Failure(RANKINGS, column, rule, len(found), f"names {len(found):,}", examples))
     return CheckReport(
         count_rows(table), table.height, table[GROUP].n_unique(), table[LABEL].n_unique(), tuple(failures)
     )
 
 
-def _failure(table: pl.DataFrame, rule: Rule, count: int) -> Failure:
-    broken = table.filter(rule.broken).select(GROUP, LABEL, rule.shown.fill_null("null").alias("shown"))
+def _broken_rules(table: pl.DataFrame) -> list[Failure]:
+    """What dataframely finds, in our words; a row counts once for a column, under the plainest rule that it breaks."""
+    from roadie.data.rules import Examples, demands  # here, so that only a check loads dataframely
+
+    _, failure = Examples.filter(table)
+    broken, counts = failure.details(), failure.counts()
+    failures, seen = [], dict.fromkeys(table.columns, pl.lit(value=False))
+    for demand in demands():
+        if rules := counts.keys() & demand.rules:
+            here = pl.any_horizontal(pl.col(name) == "invalid" for name in sorted(rules))
+            rows = broken.filter(here & ~seen[demand.column])
+            seen[demand.column] |= here
+            if not rows.is_empty():
+                failures.append(_failure(rows, demand, of=table.height))
+    return failures
+
+
+def _failure(broken: pl.DataFrame, demand: "Demand", *, of: int) -> Failure:
     # One example a song: what is wrong with a song is wrong in all its countries.
-    songs = broken.unique(GROUP, keep="first", maintain_order=True)
+    shown = broken.select(GROUP, LABEL, demand.shown.fill_null("null").alias("shown"))
+    songs = shown.unique(GROUP, keep="first", maintain_order=True)
     examples = (_one_line(f"{song} in {country}: {shown}") for song, country, shown in songs.head(SHOWN).iter_rows())
-    finding = f"{count:,} of {table.height:,} examples, of {songs.height:,} song{'s' * (songs.height != 1)}, break that"
-    return Failure(rule.table, rule.column, rule.text, count, finding, tuple(examples))
+    finding = f"{broken.height:,} of {of:,} examples, of {songs.height:,} song{'s' * (songs.height != 1)}, break that"
+    return Failure(demand.table, demand.column, demand.text, broken.height, finding, tuple(examples))
 
 
 def _one_line(text: str) -> str:

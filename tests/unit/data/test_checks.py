@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 
 from roadie import data
-from roadie.data.checks import RULES
+from roadie.data.rules import Examples, demands
+from roadie.data.schema import EXAMPLE_COLUMNS
 from roadie.data.tables import write_table
 from roadie.errors import DataError
 
@@ -48,7 +49,7 @@ def test_the_sample_breaks_no_rule(examples: Path) -> None:
         ("key", 12.0, "must lie between -1 and 11"),
         ("mode", 0.5, "must be 0 or 1"),
         ("is_explicit", 2.0, "must be 0 or 1"),
-        ("tempo", -1.0, "must not be negative"),
+        ("tempo", -1.0, "must be at least 0"),
         ("energy", float("nan"), "must be a finite number"),
         ("energy", float("inf"), "must be a finite number"),
         ("tempo", float("-inf"), "must be a finite number"),
@@ -144,5 +145,16 @@ def test_the_report_shows_text_of_unknown_origin_as_text(examples: Path, tmp_pat
 
 
 def test_every_feature_has_a_rule_beyond_being_finite() -> None:
-    ruled = [rule.column for rule in RULES]
+    ruled = [demand.column for demand in demands()]
     assert [name for name in data.FEATURES if ruled.count(name) < 2] == []
+
+
+def test_every_rule_of_the_schema_has_words_of_its_own(examples: Path) -> None:
+    _, failure = Examples.filter(data.read_examples(examples).clear())
+    rules = set(failure.details().columns) - set(EXAMPLE_COLUMNS)
+    assert sorted(name for demand in demands() for name in demand.rules) == sorted(rules)
+    assert all(demand.text.startswith("must ") for demand in demands())
+
+
+def test_the_schema_has_the_columns_and_types_of_the_examples() -> None:
+    assert dict(pl.Schema(Examples)) == EXAMPLE_COLUMNS
