@@ -10,6 +10,7 @@ table is a ``roadie.errors.DataError`` that names the file, the column and what 
 
 from roadie.data.charts import Dataset, load_charts
 from roadie.data.checks import CheckReport, Failure, check
+from roadie.data.profiles import profile
 from roadie.data.schema import FEATURES, GROUP, LABEL, WEIGHT
 from roadie.data.sources import SourceFile, write_sample
 from roadie.data.splitting import Part, Split, split
@@ -32,6 +33,7 @@ __all__ = [
     "check",
     "file_sha256",
     "load_charts",
+    "profile",
     "read_examples",
     "split",
     "summarise",
