@@ -44,8 +44,11 @@ class Access:
             ca_file=_path(environ, "GIT_CA_FILE"),
         )
 
-    def environment(self, repo: str, private: Path) -> dict[str, str]:
-        """The variables that let git into `repo`; `private` is a folder for a readable copy of the key."""
+    def environment(self, repo: str, address: str, private: Path) -> dict[str, str]:
+        """The variables that let git into `repo`, which is the remote `origin` at `address`.
+
+        `private` is a folder for a copy of the key.
+        """
         variables = {
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_ASKPASS": "",
@@ -55,6 +58,7 @@ class Access:
         }
         # A server that stops answering is given up after a minute.
         settings = [("http.lowSpeedLimit", "1"), ("http.lowSpeedTime", "60"), ("core.hooksPath", os.devnull)]
+        settings.append(("remote.origin.url", address))
         url = urlsplit(repo) if "://" in repo else None
         if url and url.scheme in ("http", "https") and self.password:
             user = self.username or url.username or TOKEN_USER
@@ -66,7 +70,7 @@ class Access:
             ]
         if self.ca_file:
             variables["GIT_SSL_CAINFO"] = str(self.ca_file)
-        if self.ssh_key or self.known_hosts:
+        if self.ssh_key or self.known_hosts or not os.environ.get("GIT_SSH_COMMAND"):
             variables["GIT_SSH_COMMAND"] = self._ssh_command(private)
         return variables | _as_config(settings)
 

@@ -22,6 +22,7 @@ from roadie.gitops.history import Commit
 from roadie.gitops.signature import Signature
 
 HISTORY = 200  # how many commits back a run looks for what others have done
+_NO_GIT = "git, or the package GitPython, is not installed here; install both"
 _PLAINER_AND_PLAINER = (("--filter=blob:none", "--depth=1"), ("--no-filter", "--depth=1"), ("--no-filter",))
 
 
@@ -49,20 +50,33 @@ class Repository:
         self._wide = False
 
     def __enter__(self) -> "Repository":
-        from git import Repo  # GitPython takes longer to import than all else here
-
         self._folder = tempfile.TemporaryDirectory(prefix="roadie-gitops-")
-        root = Path(self._folder.name)
-        git = root / "git"
-        # The empty template keeps the hooks of this machine's own template out.
-        made = Repo.init(git, bare=True, allow_unsafe_options=True, initial_branch="roadie", template="")
-        self._git: Any = made.git
-        # A caller that runs inside a git hook has these set for another repository.
-        own = {"GIT_DIR": git, "GIT_INDEX_FILE": git / "index", "GIT_OBJECT_DIRECTORY": git / "objects"}
-        environment = self.access.environment(self.repo, root)
-        self._git.update_environment(**{key: str(path) for key, path in own.items()}, **environment)
-        self.run("remote", "add", "--", "origin", self._address())
+        try:
+            self._git = self._init(Path(self._folder.name))
+        except BaseException:
+            self._folder.cleanup()
+            raise
         return self
+
+    def _init(self, root: Path) -> Any:
+        """GitPython's runner of git commands, for an empty bare repository under `root`."""
+        try:
+            from git import Repo  # GitPython takes longer to import than all else here
+            from git.exc import GitError
+        except ImportError:
+            raise GitOpsError(_NO_GIT) from None
+        self._root = root / "git"
+        try:
+            # The empty template keeps the hooks of this machine's own template out.
+            made = Repo.init(self._root, bare=True, allow_unsafe_options=True, initial_branch="roadie", template="")
+        except GitError as error:
+            raise GitOpsError(f"git cannot make a repository in {root}: {error}") from None
+        variables = self.access.environment(self.repo, self._address(), root)
+        # A caller that runs inside a git hook has these set for another repository.
+        for name, place in (("GIT_DIR", ""), ("GIT_INDEX_FILE", "index"), ("GIT_OBJECT_DIRECTORY", "objects")):
+            variables[name] = str(self._root / place)
+        made.git.update_environment(**variables)
+        return made.git
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -92,7 +106,7 @@ class Repository:
                 pipe.seek(0)
                 return self._git.execute(["git", *arguments], istream=pipe, **options)
         except GitCommandNotFound:
-            raise GitOpsError("git is not installed on this machine; install git 2.30 or newer") from None
+            raise GitOpsError(_NO_GIT) from None
         except GitCommandError as error:
             said = self.access.redact(f"{error.stderr}\n{error.stdout}")
             raise translate(said, self.access.redact(self.repo)) from None
@@ -103,7 +117,7 @@ class Repository:
             self._fetch(self._filter)
         else:
             self._fetch_first()
-        return str(self.run("rev-parse", "FETCH_HEAD"))
+        return (self._root / "FETCH_HEAD").read_text().split()[0]
 
     def _fetch_first(self) -> None:
         for options in _PLAINER_AND_PLAINER:

@@ -72,6 +72,10 @@ def test_paths_lead_through_maps_lists_and_documents(text: str, path: str, expec
         ("- name: a\n", "[0].tag", '- name: a\n  tag: "x"\n'),
         ("version: a", "digest", 'digest: "x"\nversion: a'),
         ("a:\r\n  b: 1\r\nc: 2\r\n", "a.d", 'a:\r\n  b: 1\r\n  d: "x"\r\nc: 2\r\n'),
+        ("---\n", "version", '---\nversion: "x"\n'),
+        ("---", "version", '---\nversion: "x"\n'),
+        ("# head\r\n---  # start\r\n", "version", '# head\r\n---  # start\r\nversion: "x"\r\n'),
+        ("a:\n  values:  # none\n  b: 1\n", "a.values.version", 'a:\n  values:  # none\n    version: "x"\n  b: 1\n'),
         ("a:\n  l: [1]\n", 'a."k.l"', 'a:\n  "k.l": "x"\n  l: [1]\n'),
     ],
 )
