@@ -31,7 +31,7 @@ EVERY_TOOL = [
     *(tools.ROADIE, tools.OCI_MODELCAR, tools.OLOT_SKOPEO),
     *(tools.OLOT_PRESERVE, tools.OLOT_ORAS, tools.BUILDAH),
 ]
-REPEATERS = [tools.ROADIE, tools.OTHER_MACHINE, tools.OCI_MODELCAR, tools.OLOT_SKOPEO]
+REPEATERS = [tools.ROADIE, tools.ROADIE_ELSEWHERE, tools.OCI_MODELCAR, tools.OLOT_SKOPEO]
 DRAINED = [tools.ROADIE, tools.OCI_MODELCAR, tools.SKOPEO_LAYOUT]
 
 
@@ -47,7 +47,7 @@ class Workload:
 
 
 WORKLOADS = [
-    Workload("small: 5 MB ONNX and 3 files", "small", EVERY_TOOL),
+    Workload("small: 5 MB ONNX and 3 files", "small", [*EVERY_TOOL, tools.ROADIE_COMMAND]),
     Workload("4 x 256 MiB", "shards", EVERY_TOOL),
     Workload("1 x 2 GiB", "large", EVERY_TOOL),
     Workload("4 x 256 MiB again, unchanged", "shards", REPEATERS, again="unchanged"),
@@ -147,7 +147,8 @@ def _serve(directory: Path, storage: Path, port: int) -> Iterator[tuple[str, Pat
 def sink(directory: Path) -> Iterator[tuple[str, Path]]:
     """A server that takes all and keeps nothing."""
     port = free_port()
-    with running([sys.executable, str(HERE / "_modelcar/sink.py"), str(port)], port, directory / "sink.log"):
+    command = [sys.executable, str(HERE / "_modelcar/sink.py"), str(port), str(directory)]
+    with running(command, port, directory / "sink.log"):
         yield f"127.0.0.1:{port}", directory / "nothing"
 
 

@@ -53,9 +53,18 @@ def python(venv: str) -> str:
     return str(VENVS / venv / "bin" / "python")
 
 
-def _roadie(place: Place, *options: str) -> list[str]:
+def _roadie(at: Place, *previous: str) -> list[str]:
+    return [sys.executable, str(HERE / "push_with_roadie.py"), str(at.model), at.reference, *previous]
+
+
+def _roadie_command(at: Place) -> list[str]:
     run = "from roadie.cli import main; main()"
-    return [sys.executable, "-c", run, "modelcar", "push", str(place.model), place.reference, *options]
+    return [sys.executable, "-c", run, "modelcar", "push", str(at.model), at.reference, "--json"]
+
+
+def _roadie_elsewhere(at: Place) -> list[str]:
+    """On a machine that has never seen the files: it knows the previous image alone."""
+    return ["env", "XDG_CACHE_HOME=/dev/null", *_roadie(at, f"{at.host}/{at.repository}:v1")]
 
 
 def _olot(pusher: str) -> Callable[[Place], list[str]]:
@@ -83,7 +92,8 @@ def _skopeo_layout(at: Place) -> list[str]:
 
 
 ROADIE = Tool("roadie", _roadie, ())
-OTHER_MACHINE = Tool("roadie, no cache", lambda at: ["env", f"XDG_CACHE_HOME={at.scratch}/none", *_roadie(at)], ())
+ROADIE_COMMAND = Tool("roadie, command line", _roadie_command, ())
+ROADIE_ELSEWHERE = Tool("roadie, another machine", _roadie_elsewhere, ())
 OCI_MODELCAR = Tool("oci-modelcar", _oci_modelcar, (python("oci-modelcar"),))
 OLOT_SKOPEO = Tool("olot + skopeo", _olot("skopeo"), (python("olot"), "skopeo"))
 OLOT_PRESERVE = Tool("olot + skopeo --preserve-digests", _olot("skopeo-preserve"), (python("olot"), "skopeo"))

@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from roadie.errors import UsageError
@@ -80,6 +79,8 @@ def full_annotations(
             raise UsageError(
                 f"SOURCE_DATE_EPOCH is {epoch!r}, which is not a number of seconds: set it right or unset it."
             )
+        from datetime import UTC, datetime
+
         annotations[CREATED] = datetime.fromtimestamp(int(epoch), UTC).isoformat().replace("+00:00", "Z")
     for name, value in given.items():
         full = ANNOTATIONS.get(name, name)

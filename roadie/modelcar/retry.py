@@ -1,6 +1,5 @@
 """Trying again: which failures may pass by themselves, and how long to wait for them."""
 
-import random
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -51,6 +50,8 @@ def wait_before(attempt: int, error: RegistryError, stop: threading.Event) -> No
     """
     if attempt >= ATTEMPTS - 1 or not getattr(error, "retryable", False):
         raise error
+    import random  # here, since most pushes never wait
+
     delay = _FIRST_DELAY * _FACTOR**attempt * random.uniform(0.8, 1.2)  # noqa: S311 - no secret hangs on it
     delay = max(delay, getattr(error, "retry_after", 0.0))
     if delay > _LONGEST_DELAY:
