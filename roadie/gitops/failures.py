@@ -17,7 +17,7 @@ class RefusedError(GitOpsError):
     """The server said no for good; the same request again is in vain."""
 
 
-# The words are those of git 2.30 to 2.47 under LC_ALL=C, and of the hosts' pre-receive hooks.
+# The words are those of git 2.31 to 2.47 under LC_ALL=C, and of the hosts' pre-receive hooks.
 _LOST = re.compile("fetch first|non-fast-forward|cannot lock ref|incorrect old value|stale info|failed to update ref")
 _AWAY = re.compile(
     r"Could not resolve|Failed to connect|Connection (refused|reset|timed out)|timed out|too slow|Empty reply"
