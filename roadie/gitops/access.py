@@ -66,6 +66,8 @@ class Access:
             server = f"{url.scheme}://{url.netloc.rpartition('@')[2]}/"
             settings += [
                 (f"http.{server}.extraHeader", f"Authorization: Basic {token}"),
+                # git would send the header on to wherever it is redirected.
+                ("http.followRedirects", "false"),
                 ("credential.helper", ""),
             ]
         if self.ca_file:

@@ -44,6 +44,10 @@ _REFUSALS = [
         "{repo} does not accept the credentials; set GIT_USERNAME and GIT_PASSWORD (or GIT_TOKEN)",
     ),
     (
+        r"error: 30\d",
+        "{repo} redirects, and a token is not sent on; give the final address, often the same with .git at its end",
+    ),
+    (
         "error: 403|Permission to .* denied|insufficient permission|WRITE access",
         "{repo} knows the credentials but forbids this; give them the right to write contents",
     ),

@@ -8,12 +8,13 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from roadie.errors import GitOpsError
-from roadie.gitops import Edit, bump, read_value
+from roadie.gitops import Access, Edit, bump, read_value
 from tests.servers.git_http import PASSWORD, GitServer
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "mlops-gitops"
@@ -102,6 +103,37 @@ def test_a_refused_token_is_in_no_error_and_no_traceback(git_server: GitServer, 
     assert b"does not accept the credentials" in done.stderr
     for secret in [*forms(git_server, token), base64.b64encode(f"x-access-token:{token}".encode())]:
         assert secret not in done.stdout + done.stderr
+
+
+class _Elsewhere(BaseHTTPRequestHandler):
+    """Sends every request to the server in `target`, or keeps its headers where there is none."""
+
+    target = ""
+    heard: list[str]
+
+    def do_GET(self) -> None:
+        self.heard.append(str(self.headers))
+        self.send_response(301 if self.target else 404)
+        self.send_header("Location", self.target + self.path)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Stay quiet."""
+
+
+def test_no_token_is_sent_to_where_a_server_redirects() -> None:
+    heard: list[str] = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), type("End", (_Elsewhere,), {"heard": heard})) as end:
+        target = {"heard": [], "target": f"http://localhost:{end.server_port}"}
+        with ThreadingHTTPServer(("127.0.0.1", 0), type("Start", (_Elsewhere,), target)) as begin:
+            for server in (begin, end):
+                threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+            with pytest.raises(GitOpsError, match="redirects, and a token is not sent on; give the final address"):
+                read_value(f"http://127.0.0.1:{begin.server_port}/x", FILE, KEY, access=Access("roadie", PASSWORD))
+            for server in (begin, end):
+                server.shutdown()
+    assert heard == []
 
 
 def test_the_repository_keeps_no_token(git_server: GitServer) -> None:
