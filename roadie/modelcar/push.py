@@ -17,7 +17,7 @@ from roadie.modelcar.base import EMBEDDED, child, open_base, parts_of
 from roadie.modelcar.cache import DigestCache
 from roadie.modelcar.contract import OnnxCheck, check_base, check_files
 from roadie.modelcar.documents import Descriptor, Document
-from roadie.modelcar.files import Entry, scan
+from roadie.modelcar.files import scan
 from roadie.modelcar.image import Base, ModelImage, compose, essence, full_annotations, layer_descriptor
 from roadie.modelcar.layers import SMALL_BLOB, Bytes, Layer, plan
 from roadie.modelcar.reference import Reference, parse_reference
@@ -75,13 +75,14 @@ def push(
     check_files(entries)
     stop, access = threading.Event(), access or Access()
     with contextlib.ExitStack() as stack:
+        models = stack.enter_context(contextlib.closing(OnnxCheck(entries)))
         store = stack.enter_context(contextlib.closing(open_store(target, access, stop, write=True)))
         found_base, base_store = open_base(base, target, access, stop)
         if base_store:
             stack.enter_context(contextlib.closing(base_store))
         check_base(found_base, base_store)
         given = full_annotations(annotations or {}, found_base)
-        work = _Push(store, base_store, found_base, entries, plan(entries), given, workers, report or quiet, stop)
+        work = _Push(store, base_store, found_base, models, plan(entries), given, workers, report or quiet, stop)
         return work.run(_similar(previous, target), move_tag=move_tag)
 
 
@@ -99,7 +100,7 @@ class _Push:
     store: Store
     base_store: Store | None
     base: Base
-    entries: Sequence[Entry]
+    models: OnnxCheck
     layers: Sequence[Layer]
     annotations: Mapping[str, str]
     workers: int
@@ -119,9 +120,8 @@ class _Push:
         small = all(layer.size <= SMALL_BLOB for layer in self.layers)
         digests = self._all([partial(self._hash, layer) for layer in self.layers]) if small else []
         image = self._compose(digests) if small else None
-        with contextlib.closing(OnnxCheck(self.entries)) as models:
-            blobs, sent = self._send_blobs(digests, image.configs if image else (), sizes)
-            models.finish()
+        blobs, sent = self._send_blobs(digests, image.configs if image else (), sizes)
+        self.models.finish()
         self.cache.prune()
         if image is None:
             image = self._compose([blob.digest for blob in blobs])
