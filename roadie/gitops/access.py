@@ -17,6 +17,17 @@ from roadie.errors import GitOpsError
 
 # GitHub, GitLab, Gitea and Forgejo take a token as the password of any user.
 TOKEN_USER = "x-access-token"  # noqa: S105 - a user's name
+# What holds whatever this machine's own git configuration says.
+_SETTINGS = [
+    # A server that stops answering is given up after a minute.
+    ("http.lowSpeedLimit", "1"),
+    ("http.lowSpeedTime", "60"),
+    ("core.hooksPath", os.devnull),
+    # The repository is gone before it could need any upkeep.
+    ("maintenance.auto", "false"),
+    ("i18n.commitEncoding", "UTF-8"),
+    ("i18n.logOutputEncoding", "UTF-8"),
+]
 _IN_URL = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -56,9 +67,7 @@ class Access:
             "GIT_ALLOW_PROTOCOL": "file:http:https:ssh",
             "LC_ALL": "C",
         }
-        # A server that stops answering is given up after a minute.
-        settings = [("http.lowSpeedLimit", "1"), ("http.lowSpeedTime", "60"), ("core.hooksPath", os.devnull)]
-        settings.append(("remote.origin.url", address))
+        settings = [*_SETTINGS, ("remote.origin.url", address)]
         url = urlsplit(repo) if "://" in repo else None
         if url and url.scheme in ("http", "https") and self.password:
             user = self.username or url.username or TOKEN_USER

@@ -33,7 +33,8 @@ def bump_version(
     if not file:
         return Bumped(False, "", branch, reason="no values file is given for it")
     edits = [
-        Edit(file, f"{key}.version", version),
+        # A map without a version deploys none yet; a map that is not there is somebody's mistake, and is refused.
+        Edit(file, f"{key}.version", version, create_missing=True),
         # An empty digest takes away that of another version.
         Edit(file, f"{key}.digest", digest, only_if_present=True),
     ]

@@ -6,7 +6,7 @@ from roadie.errors import GitOpsError
 from roadie.gitops.access import Access
 from roadie.gitops.checks import check_file
 from roadie.gitops.repository import Repository
-from roadie.gitops.values import get_scalar
+from roadie.gitops.values import get_scalar, set_scalar
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,15 @@ class Deployed:
     commit: str
 
 
-def read_value(repo: str, file: str, key: str, *, branch: str = "main", access: Access | None = None) -> Deployed:
-    """What `branch` of `repo` holds in `file` under `key`; None when the last step of the key is missing.
+def read_value(
+    repo: str, file: str, key: str, *, branch: str = "main", settable: bool = False, access: Access | None = None
+) -> Deployed:
+    """What `branch` of `repo` holds in `file` under `key`; None when nothing stands there.
+
+    `settable` also proves that a bump could set it, so that one who is about to work for hours learns it now.
 
     Raises:
-        GitOpsError: the repository cannot be read, or has no such file or no such mapping in it.
+        GitOpsError: the repository or the file cannot be read, or the value not be set.
     """
     check_file(file)
     with Repository(repo, branch, access) as repository:
@@ -29,4 +33,10 @@ def read_value(repo: str, file: str, key: str, *, branch: str = "main", access: 
         entry = repository.find(tip, [file]).get(file)
         if entry is None:
             raise GitOpsError(f"{repo} has no {file} on {branch}; check the path")
-        return Deployed(get_scalar(repository.read(entry), key), tip)
+        text = repository.read(entry)
+        try:
+            if settable:
+                set_scalar(text, key, "0", create_missing=True)
+            return Deployed(get_scalar(text, key), tip)
+        except GitOpsError as error:
+            raise GitOpsError(f"{file}: {error}") from None

@@ -23,7 +23,7 @@ from roadie.gitops.signature import Signature
 
 HISTORY = 200  # how many commits back a run looks for what others have done
 _NO_GIT = "git, or the package GitPython, is not installed here; install both"
-_PLAINER_AND_PLAINER = (("--filter=blob:none", "--depth=1"), ("--no-filter", "--depth=1"), ("--no-filter",))
+_REQUESTS = (("--filter=blob:none", "--depth=1"), ("--no-filter", "--depth=1"), ("--no-filter",))
 
 
 @dataclass(frozen=True)
@@ -120,12 +120,12 @@ class Repository:
         return (self._root / "FETCH_HEAD").read_text().split()[0]
 
     def _fetch_first(self) -> None:
-        for options in _PLAINER_AND_PLAINER:
+        for options in _REQUESTS:
             try:
                 self._fetch(*options)
             except GitOpsError as error:
                 # What has a class of its own would fail in plainer words, too.
-                if type(error) is not GitOpsError or options is _PLAINER_AND_PLAINER[-1]:
+                if type(error) is not GitOpsError or options is _REQUESTS[-1]:
                     raise
             else:
                 self._filter = options[0]
@@ -199,17 +199,21 @@ class Repository:
         return self._log(tip)
 
     def changes(self, tip: str, file: str, limit: int = HISTORY) -> list[Commit]:
-        """Those of the newest `limit` commits that changed `file`, newest first, the oldest one aside."""
+        """Those of the newest `limit` commits that changed `file`, newest first.
+
+        The oldest of all stands for what was before it, too.
+        """
         if not self._wide:
             self._fetch(self._filter, f"--depth={limit}")
             self._wide = True
         return self._log("--full-history", "--no-merges", tip, "--", file)
 
     def _log(self, *arguments: str) -> list[Commit]:
-        text = str(self.run("log", "--format=%H%x00%ct%x00%B%x00%x00", *arguments))
+        text = str(self.run("log", "--no-show-signature", "--format=%H %ct%n%B%x00", *arguments))
         commits = []
-        for record in filter(str.strip, text.split("\0\0")):
-            sha, time, message = record.strip("\n").split("\0", 2)
+        for record in text.split("\0")[:-1]:
+            head, _, message = record.lstrip("\n").partition("\n")
+            sha, _, time = head.partition(" ")
             commits.append(Commit(sha, int(time), message))
         return commits
 

@@ -52,7 +52,7 @@ def find_champion(
     from roadie import gitops, modelcar
 
     file = _choose(files, environment)
-    deployed = gitops.read_value(repository, file, f"{key}.version", branch=branch)
+    deployed = gitops.read_value(repository, file, f"{key}.version", branch=branch, settable=True)
     version = deployed.value or ""
     digest = modelcar.resolve(f"{image}:{version}") if version else None
     if digest is None and version not in PLACEHOLDERS:
