@@ -13,7 +13,7 @@ from roadie.data.checks import CheckReport, Failure, check
 from roadie.data.profiles import profile
 from roadie.data.schema import FEATURES, GROUP, LABEL, WEIGHT
 from roadie.data.sources import SourceFile, write_sample
-from roadie.data.splitting import Part, Split, split
+from roadie.data.splitting import Part, Split, balanced_seed, split
 from roadie.data.summaries import FeatureSummary, Summary, summarise
 from roadie.data.tables import file_sha256, read_examples
 
@@ -30,6 +30,7 @@ __all__ = [
     "SourceFile",
     "Split",
     "Summary",
+    "balanced_seed",
     "check",
     "file_sha256",
     "load_charts",

@@ -11,8 +11,11 @@ import polars as pl
 
 from roadie.data.schema import (
     CHART_COLUMNS,
+    DATE,
+    DATE_COLUMNS,
     EXAMPLE_COLUMNS,
     FEATURES,
+    FIRST_SEEN,
     GROUP,
     LABEL,
     PROPERTIES,
@@ -31,6 +34,7 @@ class Dataset:
 
     `rows` counts chart entries (the sum of the weights), `examples` the table's own rows. `global_rows` are
     entries of the global chart (no country), `unmatched_rows` those whose song has no properties: left out.
+    `dated` says whether the table knows when songs entered the charts, which a split in time needs.
     """
 
     path: Path
@@ -43,6 +47,7 @@ class Dataset:
     files: tuple[SourceFile, ...]
     global_rows: int
     unmatched_rows: int
+    dated: bool
 
 
 def load_charts(source: str, destination: Path, *, seed: int = 0) -> Dataset:
@@ -75,14 +80,21 @@ def load_charts(source: str, destination: Path, *, seed: int = 0) -> Dataset:
         files=fetched.files,
         global_rows=count_rows(entries) - count_rows(charted),
         unmatched_rows=count_rows(charted.join(songs, on=GROUP, how="anti")),
+        dated=FIRST_SEEN in examples.columns,
     )
 
 
 def _count_entries(path: Path) -> pl.DataFrame:
-    """Entries per (song, country) of the rankings, the global chart (a null country) still among them."""
-    table = scan(path, CHART_COLUMNS)
+    """Entries per (song, country) of the rankings and, where these are dated, the day of the first.
+
+    The global chart (a null country) is still among them.
+    """
+    table = scan(path, CHART_COLUMNS, optional=DATE_COLUMNS)
     with readable(path):
-        entries = table.group_by(GROUP, LABEL).agg(pl.len().cast(pl.Int64).alias(WEIGHT)).collect()
+        figures = [pl.len().cast(pl.Int64).alias(WEIGHT)]
+        if DATE in table.collect_schema():
+            figures.append(pl.col(DATE).min().alias(FIRST_SEEN))
+        entries = table.group_by(GROUP, LABEL).agg(figures).collect()
     if entries[LABEL].null_count() == entries.height:
         raise DataError(
             f"Column {LABEL} of {path.name} is null in all {count_rows(entries):,} rows, so that they "
@@ -99,7 +111,8 @@ def _read_songs(path: Path) -> pl.DataFrame:
 
 
 def _join(charted: pl.DataFrame, songs: pl.DataFrame) -> pl.DataFrame:
-    examples = charted.join(songs, on=GROUP, how="inner").select(*EXAMPLE_COLUMNS)
+    dated = [FIRST_SEEN] if FIRST_SEEN in charted.columns else []
+    examples = charted.join(songs, on=GROUP, how="inner").select(*EXAMPLE_COLUMNS, *dated)
     if examples.is_empty():
         raise DataError(
             f"None of the {charted[GROUP].n_unique():,} songs of {RANKINGS} is in {PROPERTIES}, "

@@ -24,10 +24,15 @@ FEATURES = (
     "valence",
     "tempo",
 )
+DATE = "snapshot_date"  # of a chart; the rankings need not have it
+FIRST_SEEN = (
+    "first_seen"  # when a song entered a country's chart; an examples table has it where the rankings have dates
+)
 FLAGS = ("is_explicit", "mode")  # features that a raw table may hold as booleans
 
 Columns = dict[str, type[pl.DataType]]
 CHART_COLUMNS: Columns = {GROUP: pl.String, LABEL: pl.String}
+DATE_COLUMNS: Columns = {DATE: pl.Date}
 SONG_COLUMNS: Columns = {GROUP: pl.String, **dict.fromkeys(FEATURES, pl.Float64)}
 EXAMPLE_COLUMNS: Columns = {
     GROUP: pl.String,

@@ -57,6 +57,42 @@ def test_an_example_is_a_song_in_a_country_with_its_features_and_entries(tables:
     assert features == [float(row[name]) for name in data.FEATURES]
 
 
+DATED: dict[str, pl.Expr] = {
+    "a timestamp": pl.col("snapshot_date"),
+    "a date": pl.col("snapshot_date").cast(pl.Date),
+    "text": pl.col("snapshot_date").dt.to_string("%Y-%m-%d"),
+    "text with a time": pl.col("snapshot_date").dt.to_string("%Y-%m-%d %H:%M:%S"),
+}
+
+
+@pytest.mark.parametrize("kind", DATED)
+def test_an_example_says_when_it_was_first_seen_where_the_rankings_have_dates(
+    changed: Callable[..., Path], tables: Path, tmp_path: Path, kind: str
+) -> None:
+    dataset = data.load_charts(
+        str(changed(rankings=lambda table: table.with_columns(DATED[kind]))), tmp_path / "examples.parquet"
+    )
+    examples = pl.read_parquet(dataset.path)
+    first = examples.row(0, named=True)
+    entries = pl.read_parquet(tables / "song_rankings.parquet").with_columns(DATED["a date"])
+    days = entries.filter(spotify_id=first["spotify_id"], country=first["country"])["snapshot_date"]
+    assert dataset.dated
+    assert examples.columns == [*EXAMPLE_COLUMNS, "first_seen"]
+    assert first["first_seen"] == days.min()
+
+
+def test_rankings_without_dates_make_examples_without_them(changed: Callable[..., Path], tmp_path: Path) -> None:
+    folder = changed(rankings=lambda table: table.drop("snapshot_date"))
+    dataset = data.load_charts(str(folder), tmp_path / "examples.parquet")
+    assert not dataset.dated
+    assert pl.read_parquet(dataset.path).columns == list(EXAMPLE_COLUMNS)
+
+
+def test_dates_that_are_numbers_are_refused(changed: Callable[..., Path]) -> None:
+    folder = changed(rankings=lambda table: table.with_columns(snapshot_date=pl.lit(20231204)))
+    assert "Column snapshot_date of song_rankings.parquet" in refusal(folder)
+
+
 def test_the_dataset_says_what_it_holds_and_what_was_left_out(tables: Path, tmp_path: Path) -> None:
     dataset = data.load_charts(str(tables), tmp_path / "new" / "examples.parquet")
     rankings = pl.read_parquet(tables / "song_rankings.parquet")
