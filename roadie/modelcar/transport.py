@@ -68,6 +68,8 @@ class Transport:
             data = response.read(MAX_DOCUMENT + 1)
             if len(data) > MAX_DOCUMENT:
                 raise RegistryError(f"{_host(url)} answered {method} with more than 8 MiB: it is no registry.")
+            if response.length:
+                raise http.client.IncompleteRead(data, response.length)
             return _answer(response, data)
 
     @contextlib.contextmanager

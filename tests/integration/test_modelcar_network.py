@@ -1,0 +1,185 @@
+"""What lies between Roadie and a registry: proxies, redirects, servers that speak something else, full disks."""
+
+import contextlib
+import http.client
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from roadie import modelcar
+from roadie.errors import RegistryError
+from roadie.modelcar import Access
+from tests.servers.registry import RegistryServer, serve_registry
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/weights.bin").write_bytes(os.urandom(10 << 20))
+    return tmp_path / "model"
+
+
+@contextlib.contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Passes requests on to `upstream`; what a test wants else, it overrides."""
+
+    protocol_version = "HTTP/1.1"
+    upstream = ""
+    seen: ClassVar[list[tuple[str, str, str | None]]]
+
+    def do_GET(self) -> None:
+        self.seen.append((self.command, self.path, self.headers.get("Proxy-Authorization")))
+        path = self.path.partition("://")[2].partition("/")[2]
+        connection = http.client.HTTPConnection(self.upstream)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        connection.request(self.command, f"/{path}", body, dict(self.headers))
+        answer = connection.getresponse()
+        self.send_response_only(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(answer.read())
+
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_GET
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+def test_a_proxy_is_used_with_its_password_unless_no_proxy_says_otherwise(
+    registry: RegistryServer, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Proxy(Handler):
+        upstream = registry.host
+        seen: ClassVar[list[tuple[str, str, str | None]]] = []
+
+    access = Access(plain_http=True, timeout=5)
+    with serving(Proxy) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://me:s3cret@{proxy}")
+        pushed = modelcar.push(model, "registry.test/proxied/model:v1", access=access)
+        assert modelcar.resolve(registry.reference("proxied/model")) == pushed.digest
+        assert Proxy.seen[0] == ("GET", "http://registry.test/v2/proxied/model/manifests/v1", "Basic bWU6czNjcmV0")
+        monkeypatch.setenv("no_proxy", "registry.test")
+        with pytest.raises(RegistryError, match=r"registry.test has no address") as caught:
+            modelcar.resolve("registry.test/proxied/model:v1", access=access)
+        assert "s3cret" not in str(caught.value)
+
+
+def test_a_blob_may_lie_elsewhere_and_the_password_does_not_go_there(
+    registry_htpasswd: RegistryServer, model: Path, tmp_path: Path
+) -> None:
+    access = Access(username=registry_htpasswd.username, password=registry_htpasswd.password)
+    pushed = modelcar.push(model, registry_htpasswd.reference("redirected/model"), access=access)
+    went: list[str | None] = []
+
+    class Storage(Handler):
+        def do_GET(self) -> None:
+            went.append(self.headers.get("Authorization"))
+            digest = self.path.rpartition(":")[2]
+            path = registry_htpasswd.storage / f"docker/registry/v2/blobs/sha256/{digest[:2]}/{digest}/data"
+            self.send_response_only(200)
+            self.send_header("Content-Length", str(path.stat().st_size))
+            self.end_headers()
+            self.wfile.write(path.read_bytes())
+
+    with serving(Storage) as storage:
+
+        class Redirecting(Handler):
+            upstream = registry_htpasswd.host
+            seen: ClassVar[list[tuple[str, str, str | None]]] = []
+
+            def do_GET(self) -> None:
+                if "/blobs/" in self.path and self.headers.get("Authorization"):
+                    self.send_response_only(307)
+                    self.send_header("Location", f"http://{storage}{self.path}")
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                else:
+                    self.path = f"http://host{self.path}"
+                    super().do_GET()
+
+            do_HEAD = do_GET
+
+        with serving(Redirecting) as front:
+            reference = f"{front}/redirected/model@{pushed.digest}"
+            modelcar.pull(reference, tmp_path / "back", access=access)
+    assert (tmp_path / "back/weights.bin").read_bytes() == (model / "weights.bin").read_bytes()
+    assert went
+    assert set(went) == {None}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nshort"],
+)
+def test_a_server_that_speaks_something_else_is_one_sentence(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roadie.modelcar.retry._FIRST_DELAY", 0.001)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    connection.recv(1 << 16)
+                    connection.sendall(said)
+                    connection.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(RegistryError, match=r"The connection to 127.0.0.1:\d+ broke at GET"):
+            modelcar.inspect(f"127.0.0.1:{listener.getsockname()[1]}/team/model:v1")
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_web_page_in_place_of_a_manifest_is_one_sentence() -> None:
+    class Page(Handler):
+        def do_GET(self) -> None:
+            self.send_response_only(200)
+            self.send_header("Content-Length", "6")
+            self.end_headers()
+            self.wfile.write(b"<html>")
+
+    with serving(Page) as host, pytest.raises(RegistryError.__mro__[1], match="is not JSON"):
+        modelcar.inspect(f"{host}/team/model:v1")
+
+
+def test_a_full_disk_at_the_registry_is_one_sentence_and_leaves_no_tag(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("roadie.modelcar.retry._FIRST_DELAY", 0.001)
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", small], check=False).returncode:
+        pytest.skip("a small file system can be mounted by root alone")
+    try:
+        with serve_registry(small) as full:
+            reference = full.reference("full/model")
+            with pytest.raises(RegistryError, match=r"HTTP 500.*look into the registry's log"):
+                modelcar.push(model, reference)
+            assert modelcar.resolve(reference) is None
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)
