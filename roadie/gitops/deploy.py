@@ -22,19 +22,21 @@ def bump_version(
     run: str = "",
     trigger: str = "",
     provenance: Mapping[str, str] = {},
+    replacing: str = "",
     **options: Any,
 ) -> Bumped:
     """Set `version` under `key` (the map that holds it) of `file`, and `digest` where the file has a key for it.
 
     The commit's trailers name model, environment, version, digest, run, trigger and what is in `provenance`, each as
     `Roadie-<Name>`; `started` among them (ISO 8601) keeps an older run from overwriting a newer one. An empty `file`
-    means that this environment is not deployed to. `options` and errors are those of bump.
+    means that this environment is not deployed to. `replacing` is the version that was compared with: where another one
+    is deployed by now, the comparison is void, and nothing is committed. `options` and errors are those of bump.
     """
     if not file:
         return Bumped(False, "", branch, reason="no values file is given for it")
     edits = [
         # A map without a version deploys none yet; a map that is not there is somebody's mistake, and is refused.
-        Edit(file, f"{key}.version", version, create_missing=True),
+        Edit(file, f"{key}.version", version, create_missing=True, expected=replacing or None),
         # An empty digest takes away that of another version.
         Edit(file, f"{key}.digest", digest, only_if_present=True),
     ]

@@ -15,7 +15,7 @@ class Edit:
     """One value to set: under `key` (see keypath) of `file`, a path inside the repository.
 
     `only_if_present` skips the edit where the key is missing, `create_missing` adds it there. `expected` is what must
-    stand there now; where something else does, nothing is committed.
+    stand there now, unless `value` does already; where something else does, nothing is committed.
     """
 
     file: str
@@ -75,12 +75,12 @@ def plan(repository: Repository, tip: str, edits: Sequence[Edit]) -> Plan:
 def apply(text: bytes, edit: Edit) -> bytes:
     """The file with `edit` made in it; itself when it holds the value already."""
     current = get_scalar(text, edit.key)
+    if current == edit.value:
+        return text
     if edit.expected is not None and current != edit.expected:
         raise UnexpectedValueError(
             f"{edit.file}:{edit.key} is {current} by now, not {edit.expected}; nothing was changed, look again"
         )
-    if current == edit.value:
-        return text
     return set_scalar(text, edit.key, edit.value, create_missing=edit.create_missing)
 
 

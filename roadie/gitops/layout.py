@@ -56,7 +56,7 @@ def create_bare(source_directory: Path, bare_path: Path) -> str:
         raise GitOpsError(f"{bare_path} is there already; choose another path, or remove it")
     try:
         with TemporaryDirectory(prefix="roadie-layout-") as work:
-            shutil.copytree(source_directory, Path(work) / "files")
+            shutil.copytree(source_directory, Path(work) / "files", symlinks=True)
             repo = Repo.init(Path(work) / "files", initial_branch="main")
             repo.git.update_environment(**Signature().people())
             repo.git.add("--all", "--force")

@@ -59,24 +59,23 @@ class Repository:
         return self
 
     def _init(self, root: Path) -> Any:
-        """GitPython's runner of git commands, for an empty bare repository under `root`."""
+        """GitPython's runner of git commands, for an empty bare repository under `root` (gitrepository-layout(5))."""
         try:
-            from git import Repo  # GitPython takes longer to import than all else here
-            from git.exc import GitError
+            from git import Git  # GitPython takes longer to import than all else here
         except ImportError:
             raise GitOpsError(_NO_GIT) from None
         self._root = root / "git"
-        try:
-            # The empty template keeps the hooks of this machine's own template out.
-            made = Repo.init(self._root, bare=True, allow_unsafe_options=True, initial_branch="roadie", template="")
-        except GitError as error:
-            raise GitOpsError(f"git cannot make a repository in {root}: {error}") from None
+        for folder in ("objects", "refs"):
+            (self._root / folder).mkdir(parents=True)
+        (self._root / "HEAD").write_text("ref: refs/heads/roadie\n")
+        (self._root / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
         variables = self.access.environment(self.repo, self._address(), root)
         # A caller that runs inside a git hook has these set for another repository.
         for name, place in (("GIT_DIR", ""), ("GIT_INDEX_FILE", "index"), ("GIT_OBJECT_DIRECTORY", "objects")):
             variables[name] = str(self._root / place)
-        made.git.update_environment(**variables)
-        return made.git
+        git = Git(self._root)
+        git.update_environment(**variables)
+        return git
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -88,3 +88,66 @@ def test_what_is_not_there_is_named(git_server: GitServer, repo: str) -> None:
         bump(repo, [Edit("nope.yaml", KEY, "1")])
     with pytest.raises(GitOpsError, match=r"has no nope\.yaml on main; check the path"):
         read_value(repo, "nope.yaml", KEY)
+
+
+def test_this_machines_git_configuration_does_not_get_in_the_way(
+    repo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    (hooks / "pre-push").write_text("#!/bin/sh\nexit 1\n")
+    (hooks / "pre-push").chmod(0o755)
+    config = tmp_path / "gitconfig"
+    config.write_text(
+        f"[core]\n hooksPath = {hooks}\n autocrlf = true\n[log]\n showSignature = true\n decorate = full\n"
+        "[i18n]\n commitEncoding = latin1\n[diff]\n noprefix = true\n external = false\n[color]\n ui = always\n"
+        "[fetch]\n prune = true\n[push]\n followTags = true\n default = nothing\n"
+        f"[credential]\n helper = !touch {tmp_path}/asked; false\n"
+    )
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_WORK_TREE"):
+        monkeypatch.setenv(name, str(tmp_path / "another"))
+    done = bump(repo, [Edit(FILE, KEY, "1.2.0")], message="Größer {value}")
+    assert '+        version: "1.2.0"' in done.diff and "\x1b" not in done.diff
+    again = bump(repo, [Edit(FILE, KEY, "1.3.0")])
+    assert again.changed
+    assert not (tmp_path / "asked").exists()
+    assert not (tmp_path / "another").exists()
+
+
+def test_commits_of_others_are_read_however_odd(git_server: GitServer, repo: str, tmp_path: Path) -> None:
+    work = str(tmp_path / "work")
+    git("clone", "--quiet", str(git_server.root / "mlops-gitops.git"), work)
+    odd = ["", "\n\n", "Roadie-Set: x", "subject\n\nRoadie-Started: soon\nRoadie-Set: no-equals\nRoadie-Run:", "é 🎉"]
+    for message in odd:
+        git("-C", work, "commit", "--quiet", "--allow-empty", "--allow-empty-message", "-m", message)
+    git("-C", work, "push", "--quiet")
+    done = bump(repo, [Edit(FILE, KEY, "1.2.0")], trailers={"Roadie-Started": "2026-01-01", "Roadie-Run": "1"})
+    assert done.changed
+
+
+def test_symlinks_and_folders_are_not_followed(git_server: GitServer, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "test").mkdir(parents=True)
+    (source / "test" / "values.yaml").write_text("version: a\n")
+    (source / "link.yaml").symlink_to("/etc/passwd")
+    (source / "folder").symlink_to("test")
+    repo = git_server.create("links.git", source)
+    for file in ("link.yaml", "test"):
+        with pytest.raises(GitOpsError, match="is a folder or a symlink"):
+            bump(repo, [Edit(file, "version", "1")])
+    with pytest.raises(GitOpsError, match="has no folder/values.yaml"):
+        bump(repo, [Edit("folder/values.yaml", "version", "1")])
+
+
+def test_a_file_keeps_its_mode_and_its_neighbours(git_server: GitServer, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "a" / "b").mkdir(parents=True)
+    for name in ("a/größe.yaml", "a/b/v.yaml", "a/b/other.yaml", "top.yaml"):
+        (source / name).write_text("version: a\n")
+    (source / "a" / "b" / "v.yaml").chmod(0o755)
+    repo, bare = git_server.create("modes.git", source), str(git_server.root / "modes.git")
+    bump(repo, [Edit("a/b/v.yaml", "version", "1"), Edit("a/größe.yaml", "version", "1")])
+    changed = git("-C", bare, "-c", "core.quotePath=false", "diff", "--raw", "--abbrev=1", "main^", "main").splitlines()
+    assert [line.split("\t")[1] for line in changed] == ["a/b/v.yaml", "a/größe.yaml"]
+    assert changed[0].startswith(":100755 100755")
