@@ -108,7 +108,7 @@ def branch_name(edits: Sequence[Edit]) -> str:
     first = edits[0]
     place = first.file.rpartition("/")[0] or first.file
     key = first.key.rpartition(".")[0] or first.key
-    plain = re.sub(r"[^A-Za-z0-9./-]+", "-", f"{place}/{key}")
+    plain = re.sub(r"[^A-Za-z0-9./-]+", "-", f"{place}/{key}").replace(".lock", "-lock")
     return "roadie/" + "/".join(part.strip(".-") or "x" for part in re.sub(r"\.{2,}", ".", plain).split("/"))
 
 
