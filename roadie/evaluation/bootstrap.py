@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from roadie.evaluation.metrics import METRICS, Statistic
+from roadie.evaluation.metrics import METRICS, Metric, Statistic
 
 BLOCK = 2_000_000  # counts held at a time: 16 MB as float64, whatever the size of the holdout
 
@@ -20,6 +20,7 @@ class Comparison:
     """
 
     metric: str
+    title: str
     challenger: float
     reference: float
     improvement: float
@@ -35,8 +36,9 @@ def compare(
     resamples: int,
     confidence: float,
     seed: int,
+    metrics: Mapping[str, Metric] = METRICS,
 ) -> tuple[Comparison, ...]:
-    """Compare two models on the same resamples of the same groups.
+    """Compare two models on the same resamples of the same groups; statistics and metrics are by the metric's name.
 
     The bounds are percentiles (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
     """
@@ -46,13 +48,15 @@ def compare(
     drawn = [each.combine(part) for each, part in zip(statistics, np.split(totals, ends[:-1], axis=1), strict=True)]
     comparisons = []
     for name, own, other in zip(challenger, drawn, drawn[len(challenger) :], strict=False):
-        sign = METRICS[name].sign
+        metric = metrics[name]
         values = challenger[name].value, reference[name].value
-        differences = sign * (own - other) + 0.0  # never -0.0, which would be printed
+        differences = metric.sign * (own - other) + 0.0  # never -0.0, which would be printed
         lower, upper = np.quantile(differences, [1 - confidence, confidence])
         better = np.mean(differences > 0) + np.mean(differences == 0) / 2
-        improvement = sign * (values[0] - values[1]) + 0.0
-        comparisons.append(Comparison(name, *values, improvement, float(lower), float(upper), float(better)))
+        improvement = metric.sign * (values[0] - values[1]) + 0.0
+        comparisons.append(
+            Comparison(name, metric.title, *values, improvement, float(lower), float(upper), float(better))
+        )
     return tuple(comparisons)
 
 

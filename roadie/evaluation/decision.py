@@ -7,30 +7,48 @@ from typing import Literal
 
 from roadie.evaluation.bootstrap import Comparison
 from roadie.evaluation.gate import GateConfig
-from roadie.evaluation.metrics import METRICS
 
 Outcome = Literal["promote", "reject", "inconclusive", "unchanged"]
+THOUSAND = 1000
 
 
 @dataclass(frozen=True)
 class Check:
-    """One floor: what was measured, where (empty for the whole holdout), and the worst value allowed."""
+    """One bound on the challenger: a floor on a metric, or a limit on what it costs.
 
-    metric: str
+    sign is 1 when the value may not be lower than the bound, -1 when it may not be higher; where names the slice, and
+    is empty for the whole holdout.
+    """
+
+    kind: Literal["floor", "limit"]
+    title: str
     value: float
-    floor: float
+    bound: float
+    sign: int
     where: str = ""
 
     @property
     def passed(self) -> bool:
-        """Whether the value is as good as the floor; NaN never is."""
-        sign = METRICS[self.metric].sign
-        return self.value * sign >= self.floor * sign
+        """Whether the value keeps the bound; NaN never does."""
+        return self.value * self.sign >= self.bound * self.sign
+
+    @property
+    def subject(self) -> str:
+        """What was measured, and where."""
+        return f"{self.title} in {self.where}" if self.where else self.title
+
+    @property
+    def measured(self) -> str:
+        """The value, as text."""
+        return _figure(self.value)
+
+    @property
+    def asked(self) -> str:
+        """The bound, as text."""
+        return f"{'at least' if self.sign > 0 else 'at most'} {_figure(self.bound)}"
 
     def __str__(self) -> str:
-        bound = "at least" if METRICS[self.metric].sign > 0 else "at most"
-        place = f" in {self.where}" if self.where else ""
-        return f"{METRICS[self.metric].title}{place} is {self.value:.4g}, and has to be {bound} {self.floor:.4g}"
+        return f"{self.subject} is {self.measured}, and has to be {self.asked}"
 
 
 @dataclass(frozen=True)
@@ -55,45 +73,64 @@ def decide(
     broken: int,
     checks: Sequence[Check],
     comparison: Comparison | None,
+    seen: int | None = 0,
 ) -> Decision:
     """Decide on a challenger that is not the champion itself.
 
     `broken` counts the cases for which the challenger gave no numbers; `comparison` is that of the gate's metric
-    with the champion, None when there is no champion.
+    with the champion, None when there is no champion; `seen` of the groups were trained on by the champion, None when
+    nobody knows.
     """
+    failed = [check for check in checks if not check.passed]
+    undefined = [check for check in failed if math.isnan(check.value)]
     if broken:
         outcome: Outcome = "reject"
         reason = f"The challenger gives no number for {broken:,} of the holdout's {unit}."
     elif groups < gate.minimum_songs:
         outcome = "inconclusive"
         reason = f"The holdout has {groups:,} {unit}, too few to decide on: the gate asks for {gate.minimum_songs:,}."
-    elif undefined := [check for check in checks if math.isnan(check.value)]:
+    elif undefined:
         outcome = "inconclusive"
-        reason = f"The {METRICS[undefined[0].metric].title} cannot be computed on this holdout."
-    elif failed := [check for check in checks if not check.passed]:
+        reason = f"The {undefined[0].subject} cannot be computed on this holdout."
+    elif failed:
         outcome = "reject"
-        others = f", and {len(failed) - 1} more are missed" if len(failed) > 1 else ""
-        reason = f"The challenger misses a floor: its {failed[0]}{others}."
+        verb = "misses a floor" if failed[0].kind == "floor" else "breaks a limit"
+        others = f", and {len(failed) - 1} more are not kept" if len(failed) > 1 else ""
+        reason = f"The challenger {verb}: its {failed[0]}{others}."
     elif comparison is None:
         outcome, reason = _first_model(checks)
+    elif gate.strict and seen != 0:
+        outcome, reason = "inconclusive", _leaked(seen, f"{groups:,} {unit}")
     else:
         outcome, reason = _against_champion(gate, comparison, f"{groups:,} {unit}")
     return Decision(outcome, reason, tuple(checks))
 
 
 def _first_model(checks: Sequence[Check]) -> tuple[Outcome, str]:
-    if not checks:
+    floors = [check for check in checks if check.kind == "floor"]
+    if not floors:
         return "inconclusive", "There is neither a champion to compare with nor a floor to meet."
-    met = "; ".join(str(check) for check in checks if not check.where) or f"{len(checks)} of them"
+    met = "; ".join(str(check) for check in floors if not check.where) or f"{len(floors)} of them"
     return "promote", f"There is no champion to compare with, and the challenger meets every floor: its {met}."
 
 
+def _leaked(seen: int | None, holdout: str) -> str:
+    if seen is None:
+        return (
+            f"Nobody recorded whether the champion was trained on this holdout's {holdout}, and the gate is strict: "
+            "deploy a champion whose training groups travel with it, or decide this once without strict."
+        )
+    return (
+        f"The champion was trained on {seen:,} of this holdout's {holdout}, and the gate is strict: "
+        "split with the seed that the champion was split with, or give a holdout that it never saw."
+    )
+
+
 def _against_champion(gate: GateConfig, found: Comparison, holdout: str) -> tuple[Outcome, str]:
-    title = METRICS[gate.metric].title
     if not math.isfinite(found.lower + found.upper):
-        return "inconclusive", f"The {title} cannot be compared on this holdout, so the champion stays."
+        return "inconclusive", f"The {found.title} cannot be compared on this holdout, so the champion stays."
     evidence = (
-        f"its {title} is {found.challenger:.4f} and the champion's {found.reference:.4f} on the same {holdout}, "
+        f"its {found.title} is {found.challenger:.4f} and the champion's {found.reference:.4f} on the same {holdout}, "
         f"an improvement of {found.improvement:+.4f} (between {found.lower:+.4f} and {found.upper:+.4f}, "
         f"{gate.confidence:.0%} sure of either end)"
     )
@@ -106,3 +143,9 @@ def _against_champion(gate: GateConfig, found: Comparison, holdout: str) -> tupl
     if found.upper <= gate.threshold:
         return "reject", f"The challenger is not {goal}: {evidence}."
     return "inconclusive", f"Whether the challenger is {goal} cannot be told, so that stays: {evidence}."
+
+
+def _figure(value: float) -> str:
+    if not math.isfinite(value):
+        return "n/a"
+    return f"{value:,.0f}" if abs(value) >= THOUSAND else f"{value:.4g}"

@@ -30,14 +30,15 @@ class Holdout:
     """The cases that both models are scored on, once each.
 
     inputs: the features, one row per case. weights: float64 [cases, classes], how many entries (of the charts,
-    say) carry that label. groups: int64 [cases], the song each case belongs to; songs, not rows, are what the
-    bootstrap draws, because the rows of one song are not independent.
+    say) carry that label. groups: int64 [cases], the song each case belongs to, and ids what these are called; songs,
+    not rows, are what the bootstrap draws, because the rows of one song are not independent.
     """
 
     inputs: pl.DataFrame
     weights: NDArray[np.float64]
     groups: NDArray[np.int64]
     classes: tuple[str, ...]
+    ids: tuple[str, ...] = ()
 
     @cached_property
     def group_count(self) -> int:
@@ -106,4 +107,5 @@ def _as_arrays(frame: pl.DataFrame, columns: Columns, known_classes: Sequence[st
     weights = np.zeros((len(cases), len(classes)))
     np.add.at(weights, (rows.to_numpy(), numbers.to_numpy()), frame[columns.weight].to_numpy())
     groups = cases[columns.group].rle_id().cast(pl.Int64).to_numpy()
-    return Holdout(cases.select(features), weights, groups, classes)
+    ids = cases[columns.group].unique(maintain_order=True).cast(pl.String)
+    return Holdout(cases.select(features), weights, groups, classes, tuple(ids))

@@ -1,6 +1,7 @@
 """Score, compare, decide, report: the room's one way through."""
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,12 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from roadie.evaluation.bootstrap import Comparison, compare
+from roadie.evaluation.costs import Cost, measure_costs
 from roadie.evaluation.decision import Check, Decision, decide
+from roadie.evaluation.drift import parse_drift
 from roadie.evaluation.gate import GateConfig, parse_gate
 from roadie.evaluation.holdout import Columns, Holdout, read_holdout
-from roadie.evaluation.metrics import METRICS, Floats, calibration_bins
+from roadie.evaluation.imported import metrics_for
+from roadie.evaluation.leakage import count_seen
+from roadie.evaluation.metrics import Floats, Metric, calibration_bins
 from roadie.evaluation.result import Evaluation
-from roadie.evaluation.scoring import Model, UnusableModelError, load_model, score
+from roadie.evaluation.scoring import Model, UnusableModelError, load_model, score, to_matrix
 from roadie.evaluation.slices import Slice, confuse, slice_by_label
 
 
@@ -26,48 +31,61 @@ def evaluate(
     report: Path,
     facts: Mapping[str, str] | None = None,
     columns: Columns | None = None,
+    champion_groups: Path | None = None,
+    drift: Mapping[str, object] | None = None,
 ) -> Evaluation:
     """Decide whether the challenger may take the champion's place, and write the report.
 
     Both are ONNX model files; champion is None when nothing is deployed yet. `facts` (digests, where the data is
     from) stand at the report's end. `columns` says what the holdout's columns mean, by default those of the charts.
+    `champion_groups` is the file that `group_digests` made of the groups that the champion was trained on; None, or a
+    path where there is no file, when nobody knows. `drift` is what the report shows of it, in the shape of
+    `roadie.evaluation.drift.Drift`.
 
     Raises:
-        EvaluationError: the gate's configuration is unusable, the holdout or a model cannot be read, or a model
-            cannot be scored on the holdout.
+        EvaluationError: the gate's configuration or the drift is unusable, the holdout or a model cannot be read, or
+            a model cannot be scored on the holdout.
     """
-    config, meaning = parse_gate(gate), columns or Columns()
+    config, meaning, shift = parse_gate(gate), columns or Columns(), parse_drift(drift or {})
     try:
-        evaluation = _weigh(config, challenger, champion, holdout, meaning)
+        evaluation = _weigh(config, challenger, champion, holdout, meaning, champion_groups)
     except UnusableModelError as error:
         if error.role != "champion" or config.champion_unusable == "fail":
             raise
-        evaluation = _weigh(config, challenger, None, holdout, meaning)
+        evaluation = _weigh(config, challenger, None, holdout, meaning, None)
         reason = f"{error}. The gate lets the floors decide alone then. {evaluation.decision.reason}"
-        evaluation = replace(evaluation, decision=replace(evaluation.decision, reason=reason))
+        decision = replace(evaluation.decision, reason=reason)
+        evaluation = replace(evaluation, decision=decision, override="champion_unusable=floors")
     from roadie.evaluation.report import write_report  # here, so that only a report loads matplotlib
 
-    write_report(evaluation, facts or {}, report)
+    write_report(evaluation, facts or {}, report, shift)
     return evaluation
 
 
-def _weigh(gate: GateConfig, candidate: Path, deployed: Path | None, table: Path, columns: Columns) -> Evaluation:
+def _weigh(
+    gate: GateConfig, candidate: Path, deployed: Path | None, table: Path, columns: Columns, trained_on: Path | None
+) -> Evaluation:
+    metrics = metrics_for(gate)
     challenger = load_model(candidate, "challenger")
     champion = load_model(deployed, "champion") if deployed else None
     known = (*challenger.classes, *(champion.classes if champion else ()))
     holdout = read_holdout(table, columns, known_classes=known)
-    answers = score(challenger, holdout.inputs, holdout.classes)
+    answers = score(challenger, to_matrix(challenger, holdout.inputs), holdout.classes)
     finite = np.isfinite(answers).all(axis=1, keepdims=True)
     own = np.where(finite, answers, 0.0)  # no answer is scored as no idea, so that figures stay figures
     reference, other = _reference(champion, holdout)
     comparisons = compare(
-        {name: metric.statistic(holdout, own) for name, metric in METRICS.items()},
-        {name: metric.statistic(holdout, other) for name, metric in METRICS.items()},
+        {name: metric.statistic(holdout, own) for name, metric in metrics.items()},
+        {name: metric.statistic(holdout, other) for name, metric in metrics.items()},
         resamples=gate.resamples,
         confidence=gate.confidence,
         seed=gate.seed,
+        metrics=metrics,
     )
     slices = slice_by_label(holdout, own, other)
+    timed = champion is not None and gate.maximum_latency_ratio is not None
+    costs = measure_costs([challenger, champion] if champion else [challenger], holdout.inputs, latency=timed)
+    seen = count_seen(holdout.ids, trained_on) if champion and trained_on else None
     if champion and challenger.sha256 == champion.sha256:
         decision = Decision("unchanged", "Nothing new: the challenger is the deployed model, byte for byte.")
     else:
@@ -76,8 +94,9 @@ def _weigh(gate: GateConfig, candidate: Path, deployed: Path | None, table: Path
             groups=holdout.group_count,
             unit=columns.unit,
             broken=int((~finite).sum()),
-            checks=tuple(_checks(gate, comparisons, slices)),
+            checks=(*_floors(gate, metrics, comparisons, slices, columns), *_limits(gate, costs)),
             comparison=_by_name(comparisons)[gate.metric] if champion else None,
+            seen=seen,
         )
     return Evaluation(
         decision=decision,
@@ -87,9 +106,11 @@ def _weigh(gate: GateConfig, candidate: Path, deployed: Path | None, table: Path
         slices=slices,
         confusion=confuse(holdout, own),
         calibration={"challenger": _calibrate(holdout, own), reference: _calibrate(holdout, other)},
+        costs=costs,
         curve=challenger.curve,
         columns=columns,
         groups=holdout.group_count,
+        seen=seen,
         entries=round(holdout.entries),
         classes=len(holdout.classes),
         holdout_sha256=_sha256(table),
@@ -102,19 +123,39 @@ def _reference(champion: Model | None, holdout: Holdout) -> tuple[str, Floats]:
     """What the challenger is compared with: the champion, or always answering the holdout's own shares."""
     if champion is None:
         return "class prior", np.broadcast_to(holdout.prior, holdout.weights.shape)
-    answers = score(champion, holdout.inputs, holdout.classes)
+    answers = score(champion, to_matrix(champion, holdout.inputs), holdout.classes)
     if not np.isfinite(answers).all():
         raise UnusableModelError("champion", "it answers with something that is no number; roll it back first")
     return "champion", answers
 
 
-def _checks(gate: GateConfig, comparisons: Sequence[Comparison], slices: Sequence[Slice]) -> Iterator[Check]:
+def _floors(
+    gate: GateConfig,
+    metrics: Mapping[str, Metric],
+    comparisons: Sequence[Comparison],
+    slices: Sequence[Slice],
+    columns: Columns,
+) -> Iterator[Check]:
+    def check(name: str, value: float, floor: float, where: str = "") -> Check:
+        return Check("floor", metrics[name].title, value, floor, metrics[name].sign, where)
+
     for name, floor in gate.floors.items():
-        yield Check(name, _by_name(comparisons)[name].challenger, floor)
-    for part in slices:
-        if part.groups >= gate.slice_minimum_songs:
-            for name, floor in gate.slice_floors.items():
-                yield Check(name, part.challenger[name], floor, where=part.label)
+        yield check(name, _by_name(comparisons)[name].challenger, floor)
+    large = [part for part in slices if part.groups >= gate.slice_minimum_songs]
+    for name, floor in gate.slice_floors.items():
+        if not large:  # what cannot be looked at is not met
+            where = f"any {columns.label} of {gate.slice_minimum_songs:,} {columns.unit} or more"
+            yield check(name, math.nan, floor, where)
+        for part in large:
+            yield check(name, part.challenger[name], floor, part.label)
+
+
+def _limits(gate: GateConfig, costs: Mapping[str, Cost]) -> Iterator[Check]:
+    own = costs["challenger"]
+    if gate.maximum_bytes is not None:
+        yield Check("limit", "size in bytes", own.bytes, gate.maximum_bytes, -1)
+    if gate.maximum_latency_ratio is not None and own.seconds and (other := costs["champion"].seconds):
+        yield Check("limit", "latency over the champion's", own.seconds / other, gate.maximum_latency_ratio, -1)
 
 
 def _by_name(comparisons: Sequence[Comparison]) -> dict[str, Comparison]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from roadie.evaluation.bootstrap import Comparison
+from roadie.evaluation.costs import Cost
 from roadie.evaluation.decision import Decision
 from roadie.evaluation.gate import GateConfig
 from roadie.evaluation.holdout import Columns
@@ -18,8 +19,10 @@ class Evaluation:
     """The decision, the figures behind it, and the digests of what was compared.
 
     `reference` is what the challenger was compared with: "champion", or "class prior" when nothing is deployed.
-    `calibration` has a table for each of the two, [bins, (entries, mean confidence, share right)]; `curve` is the
-    challenger's training loss per epoch, if its file tells.
+    `calibration` has a table for each of the two, [bins, (entries, mean confidence, share right)]; `costs` are by role;
+    `curve` is the challenger's training loss per epoch, if its file tells. `seen` counts the groups that the champion
+    was trained on; None when nobody knows, or when there is no champion. `override` is the setting of the gate that
+    let the floors decide although there is a champion ("champion_unusable=floors"), and else empty.
     """
 
     decision: Decision
@@ -29,14 +32,17 @@ class Evaluation:
     slices: tuple[Slice, ...]
     confusion: Confusion
     calibration: Mapping[str, Floats]
+    costs: Mapping[str, Cost]
     curve: tuple[float, ...]
     columns: Columns
     groups: int
+    seen: int | None
     entries: int
     classes: int
     holdout_sha256: str
     challenger_sha256: str
     champion_sha256: str | None
+    override: str = ""
 
     @property
     def judged(self) -> Comparison:
@@ -45,8 +51,11 @@ class Evaluation:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """All figures by name, as KFP's Metrics takes them; those that are no number are left out."""
-        values = {}
+        """All figures by name, as KFP's Metrics takes them; those that are no number are left out.
+
+        Times are none of them: they would make the image of the same model another one.
+        """
+        values: dict[str, float] = {}
         reference = self.reference.replace(" ", "_")
         for found in self.comparisons:
             values[f"challenger_{found.metric}"] = found.challenger
@@ -54,4 +63,6 @@ class Evaluation:
             values[f"improvement_{found.metric}"] = found.improvement
             values[f"improvement_{found.metric}_lower"] = found.lower
             values[f"improvement_{found.metric}_upper"] = found.upper
+        if self.seen is not None:
+            values["champion_seen_groups"] = self.seen
         return {name: value for name, value in values.items() if np.isfinite(value)}

@@ -34,9 +34,24 @@ class Model:
     role: str
     session: Any
     sha256: str
+    size: int
     features: tuple[str, ...]
     classes: tuple[str, ...]
     curve: tuple[float, ...]
+
+    def feed(self, matrix: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """The session's inputs for a matrix [cases, features]: that matrix, or its columns by name."""
+        names = [value.name for value in self.session.get_inputs()]
+        if len(names) == 1:
+            return {names[0]: matrix}
+        return {name: matrix[:, [index]] for index, name in enumerate(self.features)}
+
+    def run(self, feed: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Its output for a feed, [cases, classes]; an UnusableModelError when it fails."""
+        try:
+            return np.asarray(self.session.run([OUTPUT], feed)[0])
+        except Exception as error:  # onnxruntime's own exceptions share no base class
+            raise UnusableModelError(self.role, "it fails on the holdout's features; export it again") from error
 
 
 def load_model(path: Path, role: str) -> Model:
@@ -62,28 +77,36 @@ def load_model(path: Path, role: str) -> Model:
         role=role,
         session=session,
         sha256=hashlib.sha256(content).hexdigest(),
+        size=len(content),
         features=tuple(inputs) if named else tuple(map(str, _listed(properties, "roadie.features", role))),
         classes=tuple(map(str, _listed(properties, "roadie.classes", role))),
         curve=tuple(map(float, _listed({"roadie.curve": "[]"} | properties, "roadie.curve", role))),
     )
 
 
-def score(model: Model, inputs: pl.DataFrame, classes: Sequence[str]) -> NDArray[np.float64]:
-    """Probabilities of `classes` by name, 0 for one that the model does not know, [cases, classes]; NaN is kept.
+def to_matrix(model: Model, inputs: pl.DataFrame) -> NDArray[np.float32]:
+    """The model's features of a table, [cases, features].
 
     Raises:
-        UnusableModelError: the table lacks a feature, the model fails on it, or its outputs are no probabilities.
+        UnusableModelError: the table lacks a feature, or one is no number.
     """
-    missing = [name for name in model.features if name not in inputs.columns]
-    if missing:
+    if missing := [name for name in model.features if name not in inputs.columns]:
         raise UnusableModelError(
             model.role, f"the holdout has no column {', '.join(missing)}; score it on a table that has"
         )
     try:
-        matrix = inputs.select(pl.col(model.features).cast(pl.Float32)).to_numpy()
-        parts = [_run(model, matrix[start : start + BATCH]) for start in range(0, len(matrix), BATCH)]
-    except Exception as error:  # onnxruntime's own exceptions share no base class
-        raise UnusableModelError(model.role, "its model fails on the holdout's features; export it again") from error
+        return inputs.select(pl.col(model.features).cast(pl.Float32)).to_numpy()
+    except pl.exceptions.PolarsError as error:
+        raise UnusableModelError(model.role, "its features are not all numbers in the holdout; convert them") from error
+
+
+def score(model: Model, matrix: NDArray[np.float32], classes: Sequence[str]) -> NDArray[np.float64]:
+    """Probabilities of `classes` by name, 0 for one that the model does not know, [cases, classes]; NaN is kept.
+
+    Raises:
+        UnusableModelError: the model fails on the matrix [cases, features], or its outputs are no probabilities.
+    """
+    parts = [model.run(model.feed(matrix[start : start + BATCH])) for start in range(0, len(matrix), BATCH)]
     own = np.concatenate(parts).astype(np.float64)
     if own.shape != (len(matrix), len(model.classes)):
         raise UnusableModelError(
@@ -98,14 +121,6 @@ def score(model: Model, inputs: pl.DataFrame, classes: Sequence[str]) -> NDArray
     probabilities = np.zeros((len(matrix), len(classes)))
     probabilities[:, [classes.index(name) for name in model.classes]] = own
     return probabilities
-
-
-def _run(model: Model, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    if len(names := [value.name for value in model.session.get_inputs()]) == 1:
-        feed = {names[0]: matrix}
-    else:
-        feed = {name: matrix[:, [index]] for index, name in enumerate(model.features)}
-    return np.asarray(model.session.run([OUTPUT], feed)[0])
 
 
 def _listed(properties: Mapping[str, str], key: str, role: str) -> list[Any]:

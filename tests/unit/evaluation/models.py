@@ -25,8 +25,12 @@ def make_model(
     matrix_input=False,
     metadata=None,
     bias=0.0,
+    detour=0,
 ) -> Path:
-    """A linear classifier; `features` are its inputs by name, or the columns of its one matrix input."""
+    """A linear classifier; `features` are its inputs by name, or the columns of its one matrix input.
+
+    `detour` is the width of a layer that takes time and space, and adds nothing.
+    """
     if matrix_input:
         inputs, nodes, given = {"x": len(features)}, [], "x"
     else:
@@ -34,7 +38,9 @@ def make_model(
         nodes = [helper.make_node("Concat", list(features), ["joined"], axis=1)]
     nodes += [
         helper.make_node("MatMul", [given, "weights"], ["scores"]),
-        helper.make_node("Add", ["scores", "bias"], ["logits"]),
+        helper.make_node("MatMul", ["scores", "there"], ["wide"]),
+        helper.make_node("MatMul", ["wide", "back"], ["nothing"]),
+        helper.make_node("Sum", ["scores", "nothing", "bias"], ["logits"]),
         helper.make_node(activation, ["logits"], ["probabilities"]),
     ]
     graph = helper.make_graph(
@@ -44,6 +50,8 @@ def make_model(
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", weights.shape[1]])],
         [
             numpy_helper.from_array(weights.astype(np.float32), "weights"),
+            numpy_helper.from_array(np.ones((weights.shape[1], detour), np.float32), "there"),
+            numpy_helper.from_array(np.zeros((detour, weights.shape[1]), np.float32), "back"),
             numpy_helper.from_array(np.float32(bias) + np.zeros(weights.shape[1], np.float32), "bias"),
         ],
     )

@@ -8,7 +8,7 @@ from roadie.evaluation.gate import GateConfig
 from roadie.evaluation.metrics import Statistic
 from tests.unit.evaluation.simulation import simulate
 
-GATE = GateConfig(metric="top_1", resamples=1000, floors={})
+GATE = GateConfig(metric="top_1", resamples=500, floors={})
 
 
 def outcome(accuracy, groups, seed):

@@ -77,6 +77,13 @@ def test_a_country_ruined_is_rejected_by_its_slice(run, sharp, blunt, tmp_path):
     assert run(sharp, blunt, gate={**GATE, "slice_floors": {"log_loss": 4}}).decision.promote
 
 
+def test_slice_floors_that_no_country_is_large_enough_for_promote_nothing(run, sharp, blunt):
+    gate = {**GATE, "slice_floors": {"top_1": 0.0}, "slice_minimum_songs": 301}
+    decision = run(sharp, blunt, gate=gate).decision
+    assert decision.outcome == "inconclusive"
+    assert "top-1 accuracy in any country of 301 songs or more cannot be computed" in decision.reason
+
+
 def test_a_holdout_of_few_songs_decides_nothing(run, sharp, blunt, tmp_path):
     small = make_holdout(tmp_path / "small.parquet", songs=40)
     decision = run(sharp, blunt, holdout=small).decision

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from roadie.errors import EvaluationError
 from roadie.evaluation import evaluate
 from tests.unit.evaluation.models import CLASSES, SHARP, make_holdout, make_model
 
@@ -92,3 +93,48 @@ def test_what_cannot_be_computed_is_shown_as_such(holdout, sharp, tmp_path):
     assert evaluation.decision.outcome == "inconclusive"
     assert "n/a" in report.read_text()
     assert not any(np.isnan(value) for value in evaluation.metrics.values())
+
+
+DRIFT = {
+    "summary": "One of two features has drifted & 32 countries are gone.",
+    "features": [
+        {"name": "energy", "mean_shift": -0.31, "ks": 0.2, "psi": 0.04, "alarm": True},
+        {"name": "tempo<", "mean_shift": 0.02, "ks": None, "psi": 0, "alarm": False},
+    ],
+    "labels": {"psi": 3.14159, "gone": ["AR", "AT"], "shares": {"DE": 0.5, "NO": None}, "new": []},
+}
+
+
+def test_drift_is_shown_with_its_figures_and_its_alarms(holdout, sharp, tmp_path):
+    report = tmp_path / "report.html"
+    evaluate(sharp, None, holdout, gate=GATE, report=report, drift=DRIFT)
+    page = report.read_text()
+    part = page[page.index("<h2>Drift") : page.index("What this rests on")]
+    assert "drifted &amp; 32 countries" in part
+    energy, tempo = part.index("<td>energy</td><td>-0.31</td><td>0.200</td>"), part.index("<td>tempo&lt;</td>")
+    assert "drift</td>" in part[energy:tempo]
+    assert "drift</td>" not in part[tempo:]
+    assert "n/a" in part[tempo:]
+    assert re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", part) == [
+        ("psi", "3.142"),
+        ("gone", "AR, AT"),
+        ("shares", "DE 0.5, NO n/a"),
+        ("new", "none"),
+    ]
+
+
+def test_where_no_drift_was_measured_nothing_is_said_of_it(page):
+    assert "<h2>Drift" not in page
+
+
+@pytest.mark.parametrize(
+    ("drift", "said"),
+    [
+        ({"features": []}, "correct summary: Field required"),
+        ({"summary": "", "features": [{"mean_shift": 1}]}, "correct features.0.name: Field required"),
+        ({"summary": "", "labels": {"psi": object()}}, "correct labels.psi: "),
+    ],
+)
+def test_drift_of_another_shape_is_refused_before_anything_is_scored(holdout, sharp, tmp_path, drift, said):
+    with pytest.raises(EvaluationError, match=said):
+        evaluate(sharp, None, holdout, gate=GATE, report=tmp_path / "report.html", drift=drift)
