@@ -19,6 +19,7 @@ def bump_version(
     started: str = "",
     trigger: str = "",
     provenance: dict[str, object] = {},  # noqa: B006 - KFP takes defaults from the signature, and {} is its way to say none
+    replacing: str = "",
     review: bool = False,
 ) -> NamedTuple("Bumped", [("commit", str), ("changed", bool), ("review_url", str)]):  # type: ignore[valid-type]
     """Commit the version to an environment's values file, or open a pull request for it.
@@ -40,6 +41,7 @@ def bump_version(
         started: When that run read the champion, as ISO 8601 in UTC; a version of a later start is not overwritten.
         trigger: What started the run.
         provenance: What made the version, by name, for the commit's trailers.
+        replacing: The version that the evaluation compared with; if another one is deployed by now, it is void.
         review: Open a pull request instead of pushing to the branch.
 
     Returns:
@@ -61,6 +63,7 @@ def bump_version(
         run=run,
         trigger=trigger,
         provenance={**{name: str(value) for name, value in provenance.items()}, "started": started},
+        replacing=replacing,
         proposal=gitops.Proposal() if review else None,
     )
     print(result.diff or f"{environment} is left as it is: {result.reason}")

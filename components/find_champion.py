@@ -18,7 +18,7 @@ def find_champion(
     stage_file: str = "stage/values.yaml",
     environment: str = "stage",
     gitops_branch: str = "main",
-) -> NamedTuple("Champion", [("version", str), ("started", str)]):  # type: ignore[valid-type]
+) -> NamedTuple("Champion", [("version", str), ("started", str), ("test_held", str), ("stage_held", str)]):  # type: ignore[valid-type]
     """Read which version the GitOps repository deploys and pull its model from the registry.
 
     No key, an empty value, or a placeholder such as `latest` that the registry does not have mean that there is no
@@ -38,6 +38,8 @@ def find_champion(
     Returns:
         version: The champion's version; empty when there is none.
         started: When it was read, as ISO 8601 in UTC; a commit of this run does not replace one of a later start.
+        test_held: What test's values file said, if the champion is test's; its commit replaces nothing else.
+        stage_held: The same for stage.
     """
     from datetime import UTC, datetime
     from pathlib import Path
@@ -56,4 +58,5 @@ def find_champion(
     )
     champion.metadata.update(version=found.version, digest=found.digest, commit=found.commit)
     print(found.sentence)
-    return (found.version, started)
+    held = {found.environment: found.held}
+    return (found.version, started, held.get("test", ""), held.get("stage", ""))

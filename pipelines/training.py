@@ -138,7 +138,9 @@ def training(
                 "started": found.outputs["started"],
                 "trigger": trigger,
             }
-            in_test = bump_version(values_file=test_file, environment="test", **bump)
+            in_test = bump_version(
+                values_file=test_file, environment="test", replacing=found.outputs["test_held"], **bump
+            )
             in_test.set_display_name("bump-version-test")
             with_git(in_test, git_secret)
 
@@ -150,6 +152,12 @@ def training(
                 timeout_minutes=rollout_minutes,
             ).after(in_test)
 
-            in_stage = bump_version(values_file=stage_file, environment="stage", review=stage_review, **bump)
+            in_stage = bump_version(
+                values_file=stage_file,
+                environment="stage",
+                replacing=found.outputs["stage_held"],
+                review=stage_review,
+                **bump,
+            )
             in_stage.after(rolled_out).set_display_name("bump-version-stage")
             with_git(in_stage, git_secret)

@@ -13,10 +13,15 @@ PLACEHOLDERS = frozenset({"", "latest"})
 
 @dataclass(frozen=True)
 class Champion:
-    """The deployed version and its image; `version` is empty when there is none. `commit` is the tip that was read."""
+    """The deployed version and its image; `version` is empty when there is none.
+
+    `held` is what the values file of `environment` says, be it a placeholder, at the tip `commit`.
+    """
 
     version: str
     digest: str
+    environment: str
+    held: str
     commit: str
     sentence: str
 
@@ -51,9 +56,10 @@ def find_champion(
     """
     from roadie import gitops, modelcar
 
-    file = _choose(files, environment)
+    environment = _choose(files, environment)
+    file = files[environment]
     deployed = gitops.read_value(repository, file, f"{key}.version", branch=branch, settable=True)
-    version = deployed.value or ""
+    version = held = deployed.value or ""
     digest = modelcar.resolve(f"{image}:{version}") if version else None
     if digest is None and version not in PLACEHOLDERS:
         raise ModelCarError(
@@ -62,10 +68,11 @@ def find_champion(
         )
     directory.mkdir(parents=True, exist_ok=True)
     if digest is None:
-        found = Champion("", "", deployed.commit, f"{file} deploys no version yet: there is no champion")
+        version, sentence = "", f"{file} deploys no version yet: there is no champion"
     else:
         modelcar.pull(f"{image}@{digest}", directory / "model")
-        found = Champion(version, digest, deployed.commit, f"the champion is {version} ({digest})")
+        sentence = f"the champion is {version} ({digest})"
+    found = Champion(version, digest or "", environment, held, deployed.commit, sentence)
     (directory / "champion.json").write_text(json.dumps(asdict(found), indent=2) + "\n", encoding="utf-8")
     return found
 
@@ -73,7 +80,8 @@ def find_champion(
 def _choose(files: Mapping[str, str], environment: str) -> str:
     if environment not in files:
         raise UsageError(f"there is no environment {environment!r} to take the champion from: use {' or '.join(files)}")
-    chosen = files[environment] or next(filter(None, files.values()), "")
-    if not chosen:
+    with_file = [environment, *files]
+    chosen = next((name for name in with_file if files[name]), None)
+    if chosen is None:
         raise UsageError("no environment has a values file, so there is nothing to deploy to: set test_file")
     return chosen

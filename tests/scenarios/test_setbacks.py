@@ -14,7 +14,7 @@ import pytest
 
 from roadie import data
 from tests.scenarios.world import ROOT, World, outcome
-from tests.servers.git_http import serving
+from tests.servers.git_http import git, serving
 from tests.servers.registry import RegistryServer
 
 NEVER = json.dumps({"metric": "log_loss", "floors": {"top_1": 1.0}})
@@ -126,6 +126,29 @@ def test_a_run_that_died_between_test_and_stage_is_completed_by_the_next(world: 
     assert world.tags() == [version]
     assert len(completed["commits"]) == 1, "test holds the version already"
     assert outcome(world.train("sample"))["decision"] == "unchanged"
+
+
+BY_HAND = """\
+#!/bin/sh
+# When the run pushes to test, somebody changes stage by hand.
+git diff --name-only main^ main | grep -q ^test/ || exit 0
+export GIT_INDEX_FILE="$PWD/by-hand" GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a
+git read-tree main
+blob=$(git show main:stage/values.yaml | sed 's/version: .*/version: by-hand/' | git hash-object -w --stdin)
+git update-index --cacheinfo "100644,$blob,stage/values.yaml"
+git update-ref refs/heads/main "$(git commit-tree -p main -m 'By hand' "$(git write-tree)")"
+"""
+
+
+def test_a_champion_that_changed_during_the_run_voids_the_evaluation(world: World) -> None:
+    first = outcome(world.train("sample", hyperparameters='{"epochs": 1}'))
+    hook = world.git_server.root / "mlops-gitops.git" / "hooks" / "post-receive"
+    hook.write_text(BY_HAND)
+    hook.chmod(0o755)
+    done = world.train("sample")
+    assert done.returncode == 1
+    assert f"is by-hand by now, not {first['version']}; nothing was changed" in done.stderr
+    assert git("-C", str(hook.parents[1]), "log", "-1", "--format=%s", "main") == "By hand"
 
 
 def test_an_interrupt_ends_the_steps_as_well(world: World) -> None:
