@@ -89,7 +89,7 @@ class Access:
         options = ["BatchMode=yes", "StrictHostKeyChecking=yes", "ConnectTimeout=20"]
         command = ["ssh"]
         if self.ssh_key:
-            command += ["-i", str(_private_copy(self.ssh_key, private / "ssh-key"))]
+            command += ["-i", str(private_copy(self.ssh_key, private / "ssh-key"))]
             options.append("IdentitiesOnly=yes")
         if self.known_hosts:
             options.append(f"UserKnownHostsFile={self.known_hosts}")
@@ -121,10 +121,14 @@ def _path(environ: Mapping[str, str], name: str) -> Path | None:
     return Path(value) if value else None
 
 
-def _private_copy(key: Path, copy: Path) -> Path:
+def private_copy(key: Path, copy: Path) -> Path:
     """The key as ssh wants it, private and with a final line break; mounted secrets are often neither."""
+    try:
+        text = key.read_bytes().replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n"
+    except OSError:
+        raise GitOpsError(f"the key {key} cannot be read; mount it where this user may read it") from None
     copy.touch(mode=0o600)
-    copy.write_text(key.read_text().replace("\r\n", "\n").rstrip("\n") + "\n")
+    copy.write_bytes(text)
     return copy
 
 

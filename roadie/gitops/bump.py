@@ -1,5 +1,6 @@
 """Set values in a GitOps repository by one commit, whoever else pushes meanwhile."""
 
+import os
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,8 @@ from roadie.gitops.history import judge
 from roadie.gitops.proposal import Proposal, propose
 from roadie.gitops.repository import Repository
 from roadie.gitops.signature import Signature
+
+_MISSES = 3  # how often in a bump a server may be away
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ def bump(
 
     A lost race is answered by fetching and editing anew until `budget` seconds are over. No commit is made where the
     values are there already, or where a run with a later `Roadie-Started` among its trailers has set one of them.
-    A version that was rolled back is refused, unless `again`.
+    A version that was rolled back is refused, unless `again`. `signing_key` is a GPG key's id or an SSH key's file,
+    from GIT_SIGNING_KEY when empty; a commit that cannot be signed is not made.
 
     Raises:
         UsageError: a value, file, branch, URL, message or trailer is not acceptable; nothing was tried.
@@ -59,8 +63,8 @@ def bump(
     if not edits:
         raise UsageError("there is nothing to set; give at least one edit")
     check_trailers(trailers)
-    signature = Signature(author, signing_key)
-    ours = ""
+    signature = Signature(author, signing_key or os.environ.get("GIT_SIGNING_KEY", ""))
+    ours, misses = "", 0
     with Repository(repo, branch, access) as repository:
         for _ in tries(budget):
             try:
@@ -78,10 +82,15 @@ def bump(
                 ours = repository.commit(tip, todo.files, text, signature)
                 repository.push(ours)
                 break
-            except (LostRaceError, UnreachableError) as error:
+            except LostRaceError as error:
                 lost: GitOpsError = error
+            except UnreachableError as error:
+                # The push may have landed nevertheless: the next look at the branch tells.
+                lost, misses = error, misses + 1
+                if misses == _MISSES:
+                    raise
         else:
-            raise GitOpsError(f"gave up on {repo} after {budget:.0f} s: {lost}")
+            raise GitOpsError(f"gave up after {budget:.0f} s: {lost}")
         return Bumped(True, ours, branch, _files(todo), diff=repository.diff(f"{ours}^", ours))
 
 

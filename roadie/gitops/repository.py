@@ -7,6 +7,7 @@ checkout, filter, hook or symlink comes between a file's bytes and us.
 
 import re
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,12 @@ from urllib.parse import urlsplit, urlunsplit
 from roadie.errors import GitOpsError
 from roadie.gitops.access import Access
 from roadie.gitops.checks import check_branch, check_repository, is_local
-from roadie.gitops.failures import translate
+from roadie.gitops.failures import UnreachableError, translate
 from roadie.gitops.history import Commit
 from roadie.gitops.signature import Signature
 
 HISTORY = 200  # how many commits back a run looks for what others have done
+_WAITS = (0.5, 1.0, 2.0)  # seconds before a server that was away is asked again
 _NO_GIT = "git, or the package GitPython, is not installed here; install both"
 _REQUESTS = (("--filter=blob:none", "--depth=1"), ("--no-filter", "--depth=1"), ("--no-filter",))
 
@@ -130,8 +132,17 @@ class Repository:
                 self._filter = options[0]
                 return
 
-    def _fetch(self, *options: str) -> None:
-        self.run("fetch", "--quiet", "--no-tags", *options, "origin", f"refs/heads/{self.branch}")
+    def _fetch(self, *options: str, branch: str = "") -> None:
+        """Fetch the branch, or another one; a server that is away for a moment is asked again."""
+        for wait in (*_WAITS, None):
+            try:
+                self.run("fetch", "--quiet", "--no-tags", *options, "origin", f"refs/heads/{branch or self.branch}")
+            except UnreachableError:
+                if wait is None:
+                    raise
+                time.sleep(wait)
+            else:
+                return
 
     def find(self, commit: str, files: Sequence[str]) -> dict[str, Entry]:
         """Those of `files` that `commit` holds; a symlink or a folder is refused."""
@@ -165,8 +176,8 @@ class Repository:
             lines.append(f"{entry.mode} {blob}\t{name}\0")
         self.run("update-index", "-z", "--index-info", stdin="".join(lines).encode())
         tree = str(self.run("write-tree", "--missing-ok"))
-        sign = [f"-S{signature.key}"] if signature.key or self._signs_by_default() else []
-        command = [*signature.settings, "commit-tree", *sign, "-p", parent, "-F", "-", tree]
+        sign = ["-S"] if signature.key or self._signs_by_default() else []
+        command = [*signature.options(self._root / "signing-key"), "commit-tree", *sign, "-p", parent, "-F", "-", tree]
         return str(self.run(*command, stdin=message.encode(), env=signature.people()))
 
     def _signs_by_default(self) -> bool:
@@ -212,8 +223,8 @@ class Repository:
         commits = []
         for record in text.split("\0")[:-1]:
             head, _, message = record.lstrip("\n").partition("\n")
-            sha, _, time = head.partition(" ")
-            commits.append(Commit(sha, int(time), message))
+            sha, _, made = head.partition(" ")
+            commits.append(Commit(sha, int(made), message))
         return commits
 
     def head_of(self, branch: str) -> Commit | None:
@@ -223,7 +234,7 @@ class Repository:
         if not listed:
             return None
         sha = listed.split(maxsplit=1)[0]
-        self.run("fetch", "--quiet", "--no-tags", "--depth=1", "--filter=tree:0", "origin", reference)
+        self._fetch("--depth=1", "--filter=tree:0", branch=branch)
         # `log` would not show the parent, at which the fetch stopped.
         header, _, message = str(self.run("cat-file", "commit", sha)).partition("\n\n")
         parent = re.search(r"^parent (\w+)$", header, re.MULTILINE)

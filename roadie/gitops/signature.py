@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roadie.errors import UsageError
+from roadie.gitops.access import private_copy
 
 _AUTHOR = re.compile(r"\s*([^<>\x00-\x1f]*[^<>\x00-\x20])\s*<([^<>\x00-\x20]+)>\s*")
 
@@ -34,7 +35,10 @@ class Signature:
             people |= {f"GIT_{who}_NAME": name, f"GIT_{who}_EMAIL": mail}
         return people
 
-    @property
-    def settings(self) -> list[str]:
-        """The `-c` options that make git sign with SSH when the key is a file (git-config(1), gpg.format)."""
-        return ["-c", "gpg.format=ssh"] if self.key and Path(self.key).is_file() else []
+    def options(self, private: Path) -> list[str]:
+        """What makes git sign by this key: options before the command; a copy of an SSH key is put at `private`."""
+        if not self.key:
+            return []
+        if not Path(self.key).is_file():
+            return ["-c", f"user.signingKey={self.key}"]
+        return ["-c", "gpg.format=ssh", "-c", f"user.signingKey={private_copy(Path(self.key), private)}"]

@@ -79,6 +79,20 @@ def test_a_server_in_trouble_is_tried_again(git_server: GitServer, repo: str) ->
     assert bump(repo, [Edit(FILE, KEY, "1.2.0")]).changed
 
 
+def test_a_push_whose_answer_was_lost_makes_one_commit(git_server: GitServer, repo: str) -> None:
+    git_server.lost_answers = 1
+    done = bump(repo, [Edit(FILE, KEY, "1.2.0")])
+    bare = str(git_server.root / "mlops-gitops.git")
+    assert (done.changed, done.commit) == (True, git("-C", bare, "rev-parse", "main"))
+    assert git("-C", bare, "rev-list", "--count", "main") == "2"
+
+
+def test_a_server_that_stays_away_is_named(git_server: GitServer, repo: str) -> None:
+    git_server.failures = 1000
+    with pytest.raises(GitOpsError, match="cannot be reached; check the address"):
+        read_value(repo, FILE, KEY)
+
+
 def test_what_is_not_there_is_named(git_server: GitServer, repo: str) -> None:
     with pytest.raises(GitOpsError, match="no such branch"):
         bump(repo, [Edit(FILE, KEY, "1")], branch="nope")

@@ -27,8 +27,12 @@ def ssh_key(tmp_path: Path) -> Path:
     return tmp_path / "key"
 
 
-def test_an_ssh_key_signs(repo: str, ssh_key: Path, tmp_path: Path) -> None:
-    done = bump(repo, EDITS, author="Roadie <roadie@example.com>", signing_key=str(ssh_key))
+def test_an_ssh_key_signs(repo: str, ssh_key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As a secret is mounted: readable by all, and without the final line break that ssh wants.
+    ssh_key.write_text(ssh_key.read_text().rstrip("\n"))
+    ssh_key.chmod(0o644)
+    monkeypatch.setenv("GIT_SIGNING_KEY", str(ssh_key))
+    done = bump(repo, EDITS, author="Roadie <roadie@example.com>")
     allowed = tmp_path / "allowed"
     allowed.write_text(f"roadie@example.com {ssh_key.with_suffix('.pub').read_text()}")
     options = ["-c", "gpg.format=ssh", "-c", f"gpg.ssh.allowedSignersFile={allowed}"]

@@ -38,9 +38,11 @@ class GitServer:
     url: str
     username: str = USERNAME
     password: str = PASSWORD
-    # For tests of fallbacks: an old server speaks version 0 of the protocol, a failing one answers 503 so many times.
+    # For tests of fallbacks: an old server speaks version 0 of the protocol, a failing one answers 503 so many times,
+    # and a gateway loses the answers to so many pushes that were carried out.
     old: bool = False
     failures: int = 0
+    lost_answers: int = 0
     received: int = 0
     sent: int = 0
     requests: list[str] = field(default_factory=list)
@@ -149,7 +151,12 @@ class _Handler(BaseHTTPRequestHandler):
         assert process.stdin is not None and process.stdout is not None
         feeder = threading.Thread(target=self._feed, args=(process.stdin, body))
         feeder.start()
-        self._relay(process.stdout)
+        if self.state.lost_answers and self.command == "POST" and url.path.endswith("receive-pack"):
+            self.state.lost_answers -= 1
+            process.stdout.read()
+            self._answer(502, [], b"bad gateway")
+        else:
+            self._relay(process.stdout)
         feeder.join()
         process.wait()
 
