@@ -2,40 +2,48 @@
 
 ``load_charts`` reads the jukebox tables from the built-in sample, a folder, the web or S3, joins them and
 writes the examples table: one row per (song, country) with a weight and the 13 ``FEATURES``. ``check`` says
-which rules that table breaks, ``split`` divides it so that no song stands on both sides, ``read_examples``
-reads it back, ``summarise`` puts it in figures. Equal input gives equal bytes, and everything written is
+which rules that table breaks, ``profile`` draws it, ``split`` divides it so that no song stands on both sides,
+``read_examples`` reads it back, ``summarise`` puts it in figures that travel with a model, and ``drift`` says how
+far newer charts are from those. Equal input gives equal bytes, and everything written is
 described by its SHA-256. ``write_sample`` makes the sample's raw tables. Whatever is wrong with a source or a
 table is a ``roadie.errors.DataError`` that names the file, the column and what to do.
 """
 
 from roadie.data.charts import Dataset, load_charts
 from roadie.data.checks import CheckReport, Failure, check
+from roadie.data.drifting import Drift, FeatureDrift, LabelDrift, drift
 from roadie.data.profiles import profile
 from roadie.data.schema import FEATURES, GROUP, LABEL, WEIGHT
 from roadie.data.sources import SourceFile, write_sample
 from roadie.data.splitting import Part, Split, balanced_seed, split
-from roadie.data.summaries import FeatureSummary, Summary, summarise
+from roadie.data.summaries import SUMMARY, FeatureSummary, Summary, read_summary, summarise
 from roadie.data.tables import file_sha256, read_examples
 
 __all__ = [
     "FEATURES",
     "GROUP",
     "LABEL",
+    "SUMMARY",
     "WEIGHT",
     "CheckReport",
     "Dataset",
+    "Drift",
     "Failure",
+    "FeatureDrift",
     "FeatureSummary",
+    "LabelDrift",
     "Part",
     "SourceFile",
     "Split",
     "Summary",
     "balanced_seed",
     "check",
+    "drift",
     "file_sha256",
     "load_charts",
     "profile",
     "read_examples",
+    "read_summary",
     "split",
     "summarise",
     "write_sample",

@@ -13,12 +13,14 @@ from roadie.data.schema import FEATURES, GROUP, LABEL, WEIGHT
 from roadie.data.tables import count_rows, file_sha256, read_examples
 from roadie.errors import DataError
 
-LEVELS = tuple(level / 20 for level in range(21))
+# Its name beside the folder 1 of a model. A file: OpenVINO Model Server warns every second of folders without a number.
+SUMMARY = "training-summary.json"
+LEVELS = tuple(level / 100 for level in range(101))
 
 
 @dataclass(frozen=True)
 class FeatureSummary:
-    """One feature over the songs; `quantiles` are those at `Summary.levels` (0, 0.05, ... 1)."""
+    """One feature over the songs; `quantiles` are those at `Summary.levels` (0, 0.01, ... 1)."""
 
     mean: float
     std: float
@@ -60,7 +62,7 @@ class Summary:
 def summarise(path: Path) -> Summary:
     """Summarise an examples table that passed the check; a DataError if it cannot be read or is not finite."""
     table = read_examples(path)
-    songs = table.select(GROUP, *FEATURES).unique(GROUP, keep="first", maintain_order=True)
+    songs = values_by_song(table)
     countries = table.group_by(LABEL).agg(pl.col(WEIGHT).sum()).sort(LABEL)
     return Summary(
         sha256=file_sha256(path),
@@ -71,6 +73,20 @@ def summarise(path: Path) -> Summary:
         levels=LEVELS,
         features={name: _figures(songs[name]) for name in FEATURES},
     )
+
+
+def read_summary(path: Path) -> Summary | None:
+    """The summary in a file, or None where there is none: not every model was made by Roadie.
+
+    Raises:
+        DataError: the file is no summary.
+    """
+    return Summary.from_json(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def values_by_song(table: pl.DataFrame) -> pl.DataFrame:
+    """The features of each song of an examples table, once."""
+    return table.select(GROUP, *FEATURES).unique(GROUP, keep="first", maintain_order=True)
 
 
 def _figures(values: pl.Series) -> FeatureSummary:
