@@ -15,7 +15,8 @@ from urllib.parse import urlencode, urlsplit
 from roadie.errors import RegistryError
 from roadie.modelcar.access import Answer
 from roadie.modelcar.credentials import Credentials
-from roadie.modelcar.transport import Transport, same_origin
+from roadie.modelcar.transport import Transport
+from roadie.modelcar.urls import host_of, same_origin
 
 _PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
 # The specification's default and least lifetime of a token, in seconds.
@@ -84,9 +85,7 @@ class Authorizer:
 
     def _ask(self, parameters: Mapping[str, str], scopes: list[str]) -> _Token:
         realm, service = parameters.get("realm", ""), parameters.get("service", "")
-        host = urlsplit(realm).netloc
-        secure = realm.startswith("https://") or self._transport.scheme(host) == "http"
-        if not host or (self._credentials and not secure):
+        if not self._transport.is_safe(realm):
             raise RegistryError(
                 f"The registry names {realm or 'no address'} as its token service, where a password would not be safe: "
                 "it must be an https address, or plain HTTP be allowed."
@@ -104,7 +103,7 @@ class Authorizer:
             token = document.get("token") or document["access_token"]
             lifetime = float(document.get("expires_in") or _LIFETIME)
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise TokenRefusedError(host, answer.status) from None
+            raise TokenRefusedError(host_of(realm), answer.status) from None
         return _Token(f"Bearer {token}", started + _FRESH * lifetime)
 
     def _get(self, realm: str, service: str, scopes: list[str]) -> Answer:

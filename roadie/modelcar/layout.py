@@ -15,6 +15,7 @@ from roadie.errors import ModelCarError
 from roadie.modelcar.documents import INDEX, Descriptor, Document
 from roadie.modelcar.layers import BUFFER, Content
 from roadie.modelcar.reference import Reference
+from roadie.modelcar.retry import CancelledError
 from roadie.modelcar.store import Blob, Report, Store
 
 _TAG = "org.opencontainers.image.ref.name"
@@ -25,8 +26,9 @@ _UNFINISHED = ".unfinished-"
 class Layout:
     """One layout; whoever writes holds a lock on its `oci-layout` file, so that pushes to it go one after the other."""
 
-    def __init__(self, reference: Reference) -> None:
+    def __init__(self, reference: Reference, stop: threading.Event | None = None) -> None:
         self.reference = reference
+        self._stop = stop or threading.Event()
         self._path = Path(reference.repository)
         self._blobs = self._path / "blobs" / "sha256"
         self._lock: BinaryIO | None = None
@@ -73,6 +75,8 @@ class Layout:
         found, done = hashlib.sha256(), 0
         with self._writing() as (file, unfinished):
             for part in content.parts():
+                if self._stop.is_set():
+                    raise CancelledError("The push was given up.")
                 found.update(part.view)
                 file.write(part.view)
                 done += len(part.view)

@@ -121,7 +121,7 @@ def pull(
 
     Every layer is checked against its digest, and the directory appears when all is there: never half a model.
     """
-    directory = Path(directory)
+    directory = Path(directory).absolute()
     unfinished = directory.with_name(f".{directory.name}.unfinished")
     with _opened(reference, access) as store, _filesystem(directory):
         if directory.is_dir() and any(directory.iterdir()):

@@ -8,15 +8,16 @@ from urllib.parse import urlencode
 
 from roadie.errors import RegistryError
 from roadie.modelcar.access import Access, Answer
-from roadie.modelcar.auth import Authorizer
+from roadie.modelcar.auth import Authorizer, TokenRefusedError
 from roadie.modelcar.credentials import find_credentials
 from roadie.modelcar.documents import ACCEPT, MANIFEST, Descriptor, Document
 from roadie.modelcar.layers import Content
 from roadie.modelcar.reference import Reference
 from roadie.modelcar.retry import RefusedError, retrying, wait_before
 from roadie.modelcar.store import Blob, Report, Store
-from roadie.modelcar.transport import Body, Transport, absolute
+from roadie.modelcar.transport import Body, Transport
 from roadie.modelcar.upload import Upload
+from roadie.modelcar.urls import absolute
 
 _DOCKER_HUB = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
 _MAX_MESSAGE = 200
@@ -29,7 +30,7 @@ class Registry:
         self.reference, self.stop, self.timeout = reference, stop, access.timeout
         self.transport = Transport(access)
         host = _DOCKER_HUB.get(reference.registry, reference.registry)
-        self.base = f"{self.transport.scheme(host)}://{host}/v2/{reference.repository}"
+        self.base = f"{self.transport.base(host)}/v2/{reference.repository}"
         self._credentials = find_credentials(reference, access)
         actions = "pull,push" if write else "pull"
         scope = f"repository:{reference.repository}:{actions}"
@@ -61,8 +62,10 @@ class Registry:
         return None if answer.status == Status.NOT_FOUND else answer
 
     def has(self, digest: str) -> bool:
-        """Whether the blob is in this repository."""
-        return self.ask("HEAD", f"/blobs/{digest}", expect={Status.OK, Status.NOT_FOUND}).status == Status.OK
+        """Whether the blob is in this repository; a registry that would send one elsewhere for it has it."""
+        elsewhere = {Status.FOUND, Status.TEMPORARY_REDIRECT, Status.PERMANENT_REDIRECT}
+        answer = self.ask("HEAD", f"/blobs/{digest}", expect={Status.OK, Status.NOT_FOUND, *elsewhere})
+        return answer.status != Status.NOT_FOUND
 
     def chunks(self, blob: Descriptor, start: int = 0) -> Iterator[bytes]:
         """A blob's bytes; a cut connection is resumed where it broke."""
@@ -109,7 +112,7 @@ class Registry:
         extra = f"repository:{source.reference.repository}:pull"
         try:
             answer = self.ask("POST", f"/blobs/uploads/?{query}", expect={Status.CREATED, Status.ACCEPTED}, extra=extra)
-        except RefusedError:
+        except (RefusedError, TokenRefusedError):
             return False
         if answer.status == Status.ACCEPTED:  # a fresh upload session in place of the mount: not wanted
             self.cancel(absolute(self.base, answer.headers.get("location", "")))
@@ -167,14 +170,14 @@ class Registry:
         timeout: float = 0,
     ) -> Answer:
         """One request; after a 401 once more with what the registry asked for, unless the body is a stream."""
-        for last in (False, True):
-            authorization = self._authorizer.headers(url, extra)
-            answer = self.transport.send(method, url, {**(headers or {}), **authorization}, body, timeout)
-            if answer.status != Status.UNAUTHORIZED or not self._authorizer.challenged(answer, authorization, extra):
-                return answer
-            if last or isinstance(body, Body):
-                return answer
-        return answer
+        authorization = self._authorizer.headers(url, extra)
+        answer = self.transport.send(method, url, {**(headers or {}), **authorization}, body, timeout)
+        if answer.status != Status.UNAUTHORIZED or not self._authorizer.challenged(answer, authorization, extra):
+            return answer
+        if isinstance(body, Body):
+            return answer
+        authorization = self._authorizer.headers(url, extra)
+        return self.transport.send(method, url, {**(headers or {}), **authorization}, body, timeout)
 
     def refused(self, answer: Answer, what: str) -> RefusedError:
         """An error of one sentence from the registry's answer (OCI distribution specification, "Error Codes")."""
@@ -183,7 +186,7 @@ class Registry:
         said = f"HTTP {answer.status}{f' {code}' if code else ''}{f': {self._redacted(message)}' if message else ''}"
         who = self._credentials.username or "an anonymous user"
         advice = {
-            400: "give its CA file if it wants TLS, and check the reference",
+            400: "try again" if code else "give its CA file if it wants TLS",
             401: f"{who} has not the right, or the password is wrong: check the registry credentials",
             403: f"{who} is not allowed to do that: ask for the right to push",
             404: "check the registry's address and the repository's name",

@@ -23,7 +23,8 @@ class RefusedError(RegistryError):
     def __init__(self, message: str, answer: Answer, code: str = "") -> None:
         super().__init__(message)
         self.status, self.code = answer.status, code
-        self.retryable = answer.status in _PASSING
+        # Distribution may read a manifest back that another push is just writing, and find half of it.
+        self.retryable = answer.status in _PASSING or code == "DIGEST_INVALID"
         # A date instead of seconds (RFC 9110, 10.2.3) is rare enough to be treated as absent.
         after = answer.headers.get("retry-after", "")
         self.retry_after = float(after) if after.isdigit() else 0.0

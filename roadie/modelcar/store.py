@@ -75,7 +75,7 @@ def open_store(reference: Reference, access: Access, stop: threading.Event, *, w
     if reference.layout is not None:
         from roadie.modelcar.layout import Layout
 
-        return Layout(reference)
+        return Layout(reference, stop)
     from roadie.modelcar.registry import Registry
 
     return Registry(reference, access, stop, write=write)

@@ -1,7 +1,7 @@
 """HTTP to a registry: kept connections, time-outs on every socket operation, and errors that are Roadie's own.
 
-This is the one place that touches http.client, ssl and sockets. Whatever goes wrong there comes out as
-ConnectionFailedError, which callers may retry; what the server answers comes out as an Answer, whatever its status.
+Whatever goes wrong with http.client, ssl and sockets comes out as ConnectionFailedError, which callers may retry; what
+the server answers comes out as an Answer, whatever its status.
 """
 
 import contextlib
@@ -13,26 +13,16 @@ import ssl
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from roadie.errors import RegistryError, UsageError
+from roadie.errors import RegistryError
 from roadie.modelcar.access import Access, Answer
+from roadie.modelcar.connect import Connector, ProxiedConnection, failure
 from roadie.modelcar.documents import MAX_DOCUMENT
 from roadie.modelcar.layers import BUFFER, Part
+from roadie.modelcar.urls import absolute, host_of, same_origin
 
 _REDIRECTS = {301, 302, 303, 307, 308}
-_LOOPBACK = ("127.", "localhost", "[::1]")
-
-
-class ConnectionFailedError(RegistryError):
-    """The connection broke, timed out or could not be made: nothing is known of what the server did.
-
-    `retryable` is False where a second try cannot help: an untrusted certificate, a name without an address.
-    """
-
-    def __init__(self, message: str, *, retryable: bool = True) -> None:
-        super().__init__(message)
-        self.retryable = retryable
 
 
 @dataclass(frozen=True)
@@ -47,18 +37,21 @@ class Transport:
     """Connections to any number of hosts, kept for whichever thread comes next; close() ends them all, also in use."""
 
     def __init__(self, access: Access) -> None:
-        self._access = access
+        self._timeout = access.timeout
+        self._connector = Connector(access)
         self._lock = threading.Lock()
         self._idle: dict[tuple[str, str], list[http.client.HTTPConnection]] = {}
         self._open: set[http.client.HTTPConnection] = set()
         self._closed = False
         self._reached: set[str] = set()
-        self._tls: ssl.SSLContext | None = None
 
-    def scheme(self, host: str) -> str:
-        """`http` on loopback or when it was asked for, otherwise `https`; a CA file always means `https`."""
-        plain = self._access.plain_http or host.startswith(_LOOPBACK)
-        return "http" if plain and not self._access.ca_file else "https"
+    def base(self, host: str) -> str:
+        """The scheme and host with which a registry is asked."""
+        return f"{self._connector.scheme(host)}://{host}"
+
+    def is_safe(self, url: str) -> bool:
+        """Whether a secret may be sent there: by TLS, or to where plain HTTP is allowed."""
+        return self._connector.is_allowed(urlsplit(url))
 
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body = b"", timeout: float = 0
@@ -67,7 +60,7 @@ class Transport:
         with self._response(method, url, headers, body, timeout) as response, self._translated(method, url):
             data = response.read(MAX_DOCUMENT + 1)
             if len(data) > MAX_DOCUMENT:
-                raise RegistryError(f"{_host(url)} answered {method} with more than 8 MiB: it is no registry.")
+                raise RegistryError(f"{host_of(url)} answered {method} with more than 8 MiB: it is no registry.")
             if response.length:
                 raise http.client.IncompleteRead(data, response.length)
             return _answer(response, data)
@@ -87,7 +80,7 @@ class Transport:
             if not same_origin(url, target):
                 headers.pop("Authorization", None)
             url = target
-        raise RegistryError(f"{_host(url)} redirects in a circle: the registry's storage is misconfigured.")
+        raise RegistryError(f"{host_of(url)} redirects in a circle: the registry's storage is misconfigured.")
 
     def _chunks(self, response: http.client.HTTPResponse, url: str) -> Iterator[bytes]:
         while True:
@@ -148,7 +141,7 @@ class Transport:
     ) -> http.client.HTTPResponse:
         size = body.size if isinstance(body, Body) else len(body)
         target = parts._replace(scheme="", netloc="").geturl() or "/"
-        if isinstance(connection, _ProxiedConnection):
+        if isinstance(connection, ProxiedConnection):
             target, headers = parts.geturl(), {**headers, **connection.proxy_headers}
         connection.putrequest(method, target, skip_accept_encoding=True)
         for name, value in headers.items():
@@ -166,9 +159,9 @@ class Transport:
                 with contextlib.suppress(OSError, http.client.HTTPException):
                     return connection.getresponse()
                 raise
-        sock.settimeout(timeout or self._access.timeout)
+        sock.settimeout(timeout or self._timeout)
         response = connection.getresponse()
-        sock.settimeout(self._access.timeout)
+        sock.settimeout(self._timeout)
         return response
 
     def _connection(self, parts: SplitResult) -> tuple[http.client.HTTPConnection, bool]:
@@ -180,39 +173,14 @@ class Transport:
         return self._connect(parts), False
 
     def _connect(self, parts: SplitResult) -> http.client.HTTPConnection:
-        host, port, timeout = parts.hostname or "", parts.port, self._access.timeout
-        proxy = _proxy(parts)
-        connection: http.client.HTTPConnection
-        if parts.scheme == "https":
-            at = (proxy.hostname or "", proxy.port) if proxy else (host, port)
-            connection = http.client.HTTPSConnection(*at, timeout=timeout, context=self._tls_context())
-            if proxy:
-                connection.set_tunnel(host, port, _proxy_headers(proxy))
-        elif proxy:
-            connection = _ProxiedConnection(proxy.hostname or "", proxy.port, timeout=timeout)
-            connection.proxy_headers = _proxy_headers(proxy)
-        else:
-            connection = http.client.HTTPConnection(host, port, timeout=timeout)
-        connection.connect()
+        connection = self._connector.connect(parts)
         with self._lock:
             if self._closed:
                 connection.close()
                 raise ConnectionAbortedError("the push was given up")
             self._open.add(connection)
-            self._reached.add(_host(parts.geturl()))
+            self._reached.add(parts.netloc)
         return connection
-
-    def _tls_context(self) -> ssl.SSLContext:
-        with self._lock:
-            if self._tls is None:
-                self._tls = ssl.create_default_context()
-                if path := self._access.ca_file:
-                    try:
-                        self._tls.load_verify_locations(path)
-                    except OSError as error:
-                        why = error.strerror or "no certificate in it"
-                        raise UsageError(f"CA file {path} cannot be used ({why}): give a PEM file.") from error
-            return self._tls
 
     def _drop(self, connection: http.client.HTTPConnection) -> None:
         connection.close()
@@ -225,31 +193,10 @@ class Transport:
         try:
             yield
         except (OSError, http.client.HTTPException, ValueError) as error:
-            message, retryable = _explain(method, _host(url), self._access.timeout, error)
+            host = host_of(url)
             # A server that was never there is a wrong address; one that was there before is coming back.
-            absent = isinstance(error, ConnectionRefusedError) and _host(url) not in self._reached
-            raise ConnectionFailedError(message, retryable=retryable and not absent) from error
-
-
-def _explain(method: str, host: str, timeout: float, error: Exception) -> tuple[str, bool]:
-    """What a failure means, and whether it may pass by itself."""
-    if isinstance(error, TimeoutError):
-        return f"{host} did not go on with {method} within {timeout:g} s: is it overloaded or unreachable?", True
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"The certificate of {host} is not trusted ({error.verify_message}): give its CA file.", False
-    if isinstance(error, ssl.SSLError) and "WRONG_VERSION" in str(error):
-        return f"{host} does not speak TLS: allow plain HTTP if that is what you want.", False
-    if isinstance(error, ConnectionRefusedError):
-        return f"{host} refuses connections: is the registry running, and is this its port?", True
-    if isinstance(error, socket.gaierror):
-        return f"{host} has no address: is the registry's name right?", False
-    return f"The connection to {host} broke at {method} ({type(error).__name__}): try again.", True
-
-
-class _ProxiedConnection(http.client.HTTPConnection):
-    """Plain HTTP by way of a proxy, which wants the whole URL in the request line."""
-
-    proxy_headers: Mapping[str, str]
+            absent = isinstance(error, ConnectionRefusedError) and host not in self._reached
+            raise failure(method, host, self._timeout, error, absent=absent) from error
 
 
 def _send_parts(sock: socket.socket, parts: Iterable[Part]) -> None:
@@ -283,45 +230,3 @@ def _wait_writable(sock: socket.socket) -> None:
 
 def _answer(response: http.client.HTTPResponse, body: bytes) -> Answer:
     return Answer(response.status, {name.lower(): value for name, value in response.headers.items()}, body)
-
-
-def absolute(base: str, location: str) -> str:
-    """A Location, which may be relative, as a URL."""
-    parts = urlsplit(location)
-    if not location:
-        raise RegistryError(f"{_host(base)} sent no Location: it does not speak the OCI distribution protocol.")
-    if parts.netloc:
-        return parts._replace(scheme=parts.scheme or urlsplit(base).scheme).geturl()
-    return urlsplit(base)._replace(path=parts.path, query=parts.query).geturl()
-
-
-def same_origin(one: str, other: str) -> bool:
-    """Whether two URLs lead to the same server, so that credentials for one may go to the other."""
-    first, second = urlsplit(one), urlsplit(other)
-    return (first.scheme, first.netloc) == (second.scheme, second.netloc)
-
-
-def _host(url: str) -> str:
-    """The host, and nothing of the query, which may carry a registry's session state."""
-    return urlsplit(url).netloc.rpartition("@")[2]
-
-
-def _proxy(parts: SplitResult) -> SplitResult | None:
-    """The proxy for a URL from http_proxy, https_proxy and no_proxy, in either case; never for loopback."""
-    name = f"{parts.scheme}_proxy"
-    value = os.environ.get(name) or os.environ.get(name.upper())
-    if not value or parts.netloc.startswith(_LOOPBACK):
-        return None
-    from urllib.request import proxy_bypass
-
-    proxy = urlsplit(value if "://" in value else f"http://{value}")
-    return None if proxy_bypass(parts.netloc) or not proxy.hostname else proxy
-
-
-def _proxy_headers(proxy: SplitResult) -> dict[str, str]:
-    if not proxy.username:
-        return {}
-    from base64 import b64encode
-
-    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-    return {"Proxy-Authorization": f"Basic {b64encode(pair.encode()).decode()}"}

@@ -15,7 +15,8 @@ from roadie.modelcar.access import Answer
 from roadie.modelcar.layers import SMALL_BLOB, Content, Part
 from roadie.modelcar.retry import CancelledError, RefusedError, wait_before
 from roadie.modelcar.store import Blob, Report
-from roadie.modelcar.transport import Body, absolute
+from roadie.modelcar.transport import Body
+from roadie.modelcar.urls import absolute
 
 if TYPE_CHECKING:
     from roadie.modelcar.registry import Registry

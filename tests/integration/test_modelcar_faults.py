@@ -121,6 +121,38 @@ def test_an_answer_that_refuses_for_good_is_not_asked_for_again(
     assert proxy.count("PATCH") == 1
 
 
+@pytest.mark.parametrize("status", [202, 401, 403])
+def test_a_base_layer_that_cannot_be_mounted_is_sent(
+    proxy: FaultyRegistry, model: Path, request: pytest.FixtureRequest, status: int
+) -> None:
+    base = modelcar.push(model, f"{proxy.host}/faults/mount-source-{status}:v1")
+    location = {"Location": "/v2/faults/nowhere/blobs/uploads/session"}
+    proxy.faults.append(Fault("POST", "mount=", times=100, status=status, headers=location))
+    pushed = modelcar.push(model, reference(proxy, request), base=base.reference)
+    assert pushed.uploaded_bytes > SIZE
+    assert modelcar.verify(pushed.reference).digest == pushed.digest
+
+
+def test_pushes_at_the_same_time_do_not_disturb_one_another(
+    proxy: FaultyRegistry, model: Path, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Four to one layout under tags of their own, and four to one tag of a registry."""
+    names = [f"oci:{tmp_path}/shared:v{number}" for number in range(4)] + [reference(proxy, request)] * 4
+    digests: list[str] = []
+
+    def push(name: str) -> None:
+        digests.append(modelcar.push(model, name).digest)
+
+    threads = [threading.Thread(target=push, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(digests) == 8
+    assert {modelcar.verify(name).digest for name in names} == set(digests)
+    assert len(set(digests)) == 1
+
+
 def test_a_server_that_hangs_is_given_up_after_the_timeout(
     proxy: FaultyRegistry, model: Path, request: pytest.FixtureRequest
 ) -> None:

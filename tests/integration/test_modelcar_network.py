@@ -114,7 +114,7 @@ def test_a_blob_may_lie_elsewhere_and_the_password_does_not_go_there(
             seen: ClassVar[list[tuple[str, str, str | None]]] = []
 
             def do_GET(self) -> None:
-                if "/blobs/" in self.path and self.headers.get("Authorization"):
+                if "/blobs/sha256:" in self.path and self.headers.get("Authorization"):
                     self.send_response_only(307)
                     self.send_header("Location", f"http://{storage}{self.path}")
                     self.send_header("Content-Length", "0")
@@ -123,11 +123,13 @@ def test_a_blob_may_lie_elsewhere_and_the_password_does_not_go_there(
                     self.path = f"http://host{self.path}"
                     super().do_GET()
 
-            do_HEAD = do_GET
+            do_HEAD = do_POST = do_PUT = do_GET
 
         with serving(Redirecting) as front:
             reference = f"{front}/redirected/model@{pushed.digest}"
             modelcar.pull(reference, tmp_path / "back", access=access)
+            again = modelcar.push(model, f"{front}/redirected/model:v2", access=access)
+    assert again.uploaded_bytes == 0, "what lies elsewhere is there"
     assert (tmp_path / "back/weights.bin").read_bytes() == (model / "weights.bin").read_bytes()
     assert went
     assert set(went) == {None}
