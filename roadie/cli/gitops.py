@@ -72,7 +72,7 @@ def bump(
 
     edits = [room.Edit(*_setting(setting), create_missing=create_missing) for setting in settings]
     done = room.bump(repo, edits, branch=branch, again=again, **_arguments(options))
-    _conclude(repo, branch, done, options, as_json)
+    _conclude(repo, done, options, as_json)
 
 
 @gitops.command()
@@ -114,7 +114,7 @@ def promote(
         resolve=(lambda version: modelcar.resolve(f"{image}:{version}")) if image else None,
         **_arguments(options),
     )
-    _conclude(repo, branch, done, options, as_json)
+    _conclude(repo, done, options, as_json)
 
 
 @gitops.command()
@@ -145,7 +145,7 @@ def rollback(
 
     layout = _layout(file, key)
     arguments = {"bad": bad, "reason": reason, "branch": branch, "layout": layout, **_arguments(options)}
-    _conclude(repo, branch, room.rollback(repo, model, environment, **arguments), options, as_json)
+    _conclude(repo, room.rollback(repo, model, environment, **arguments), options, as_json)
 
 
 @gitops.command()
@@ -227,14 +227,14 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _conclude(repo: str, base: str, done: "Bumped", options: dict[str, Any], as_json: bool) -> None:
+def _conclude(repo: str, done: "Bumped", options: dict[str, Any], as_json: bool) -> None:
     """Print what was done; merge its review or wait for it, when that was asked for."""
     from roadie.gitops import Proposal, follow
 
     state = None
     if done.review:
         proposal, merge, wait = Proposal(options["host"], options["api_url"]), options["merge"], options["wait"]
-        followed = follow(repo, done.branch, done.commit, base=base, proposal=proposal, merge=merge, timeout=wait)
+        followed = follow(repo, done.review, done.commit, proposal=proposal, merge=merge, timeout=wait)
         state = followed.state
     if as_json:
         click.echo(json.dumps({**asdict(done), "state": state}, indent=2))

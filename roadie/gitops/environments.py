@@ -87,15 +87,25 @@ def states_of(repository: Repository, tip: str, file: str, key: str) -> Iterator
     """
     kept: State | None = None
     for commit in repository.changes(tip, file):
-        entry = repository.find(commit.sha, [file]).get(file)
-        text = repository.read(entry) if entry else b"{}"
-        version, digest = get_scalar(text, f"{key}.version"), get_scalar(text, f"{key}.digest") or ""
+        version, digest = _values_at(repository, commit.sha, file, key)
         if kept and version != kept.version:
             yield kept
             kept = None
         kept = State(commit, version, kept.digest if kept else digest)
     if kept:
         yield kept
+
+
+def _values_at(repository: Repository, commit: str, file: str, key: str) -> tuple[str | None, str]:
+    """Version and digest as `commit` has them; none where its file is missing, or cannot be read."""
+    entry = repository.find(commit, [file]).get(file)
+    if not entry:
+        return None, ""
+    text = repository.read(entry)
+    try:
+        return get_scalar(text, f"{key}.version"), get_scalar(text, f"{key}.digest") or ""
+    except GitOpsError:
+        return None, ""
 
 
 def deployment_of(repository: Repository, tip: str, environment: str, model: str, layout: Layout) -> Deployment | None:

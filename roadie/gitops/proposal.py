@@ -76,31 +76,31 @@ def propose(
 
 def follow(
     repo: str,
-    branch: str,
+    review: str,
     commit: str,
     *,
-    base: str = "main",
     proposal: Proposal = BY_URL,
     merge: bool = False,
     timeout: float = 0.0,
     access: Access | None = None,
 ) -> "Review":
-    """Merge the open review of `commit` on `branch` (`merge`), or wait for others to do so, which may not happen.
+    """Merge the review at the address `review` while its head is `commit` (`merge`), or wait for others to merge it.
 
     Raises:
-        GitOpsError: there is no such review, its branch has moved on from `commit`, or it was closed without a merge.
+        GitOpsError: its branch has moved on from `commit`, or it was closed without a merge.
     """
     from roadie.gitops import reviews
 
     host = reviews.host_for(repo, access or Access.from_environment(), kind=proposal.kind, api_url=proposal.api_url)
-    review = host.find(branch, base)
-    if not review or review.head != commit:
-        raise GitOpsError(
-            f"{repo} has no open review of {commit[:10]} on {branch}; it was closed, or a newer one took over"
-        )
-    if merge:
-        return reviews.merge(host, review)
-    return reviews.wait(host, review.number, timeout=timeout)
+    number = re.search(r"(\d+)/?$", review)
+    if not number:
+        raise UsageError(f"{review[:200]!r} is not the address of a review; give the one that bump has returned")
+    now = host.get(int(number[1]))
+    if now.head != commit:
+        raise GitOpsError(f"{review} is about {now.head[:10]} by now, not {commit[:10]}; a newer version took over")
+    if merge and now.state == "open":
+        return reviews.merge(host, now)
+    return reviews.wait(host, now.number, timeout=timeout)
 
 
 def branch_name(edits: Sequence[Edit]) -> str:

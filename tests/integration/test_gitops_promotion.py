@@ -110,6 +110,19 @@ def test_a_rollback_restores_the_digest_as_well(repo: str) -> None:
     assert read_value(repo, "test/values.yaml", f"{KEY}.digest").value == ONE
 
 
+def test_a_time_when_the_file_was_broken_is_passed_over(git_server: GitServer, repo: str, tmp_path: Path) -> None:
+    deploy(repo, "1.0")
+    work = tmp_path / "work"
+    git("clone", "--quiet", str(git_server.root / "x.git"), str(work))
+    whole = (work / "test" / "values.yaml").read_text()
+    for text in ("a: [\n", whole.replace('"1.0"', '"2.0"')):
+        (work / "test" / "values.yaml").write_text(text)
+        git("-C", str(work), "commit", "--quiet", "--all", "-m", "by hand")
+    git("-C", str(work), "push", "--quiet")
+    rollback(repo, "jukebox", "test")
+    assert read_value(repo, "test/values.yaml", f"{KEY}.version").value == "1.0"
+
+
 def test_the_bad_version_is_not_deployed_again_by_itself(repo: str) -> None:
     deploy(repo, "1.0")
     deploy(repo, "2.0")

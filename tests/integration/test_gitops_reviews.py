@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from roadie.errors import GitOpsError, UsageError
-from roadie.gitops import Access, Edit, Proposal, bump, read_value
+from roadie.gitops import Access, Edit, Proposal, bump, follow, read_value
 from roadie.gitops.reviews import Host, Review, host_for, merge, open_review, wait
 from tests.servers import git_hosts
 from tests.servers.git_hosts import GitHost, Request
@@ -139,6 +139,29 @@ def test_a_merge_is_pinned_to_the_commit_that_was_looked_at(
     with pytest.raises(GitOpsError, match=f"cannot be merged at {seen.head[:10]}"):
         merge(client, seen)
     assert host.requests[0].state == "open"
+
+
+def test_a_host_that_is_still_checking_is_asked_again(
+    host: GitHost, repo: str, proposal: Proposal, client: Host
+) -> None:
+    review = propose(repo, proposal, "1.2.0")
+    host.checking = 2
+    assert merge(client, review, interval=0.01).state == "merged"
+
+    other = propose(repo, proposal, "1.3.0")
+    host.checking = 1000
+    with pytest.raises(GitOpsError, match="Please try again later"):
+        merge(client, other, patience=0.05, interval=0.01)
+
+
+def test_a_review_is_followed_by_its_address(host: GitHost, repo: str, proposal: Proposal) -> None:
+    first = propose(repo, proposal, "1.2.0")
+    second = propose(repo, proposal, "1.3.0")
+    with pytest.raises(GitOpsError, match="a newer version took over"):
+        follow(repo, first.url, first.head, proposal=proposal)
+    assert follow(repo, second.url, second.head, proposal=proposal).state == "open"
+    assert follow(repo, second.url, second.head, proposal=proposal, merge=True).state == "merged"
+    assert follow(repo, second.url, second.head, proposal=proposal, merge=True).state == "merged"
 
 
 FAULTS = {

@@ -45,6 +45,8 @@ class GitHost:
     faults: list[Answer] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     lose_answers: bool = False
+    # How often a merge is put off, because the host is still checking whether it can be made.
+    checking: int = 0
 
     def head(self, branch: str) -> str:
         with contextlib.suppress(Exception):
@@ -132,6 +134,9 @@ class GitHost:
         pinned = body["head_commit_id" if self.kind == "gitea" else "sha"]
         if request.state != "open":
             return 405, {}, {"message": "Method Not Allowed"}
+        if self.checking:
+            self.checking -= 1
+            return 405, {}, {"message": "Please try again later"}
         if pinned != self.head(request.head):
             return 409, {}, {"message": "Head branch was modified. Review and try the merge again."}
         git("-C", str(self.bare), "update-ref", f"refs/heads/{request.base}", pinned)

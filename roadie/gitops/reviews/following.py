@@ -1,6 +1,7 @@
 """Open a review, or update the one there is; follow it to its end."""
 
 import time
+from http import HTTPStatus
 
 from roadie.errors import GitOpsError
 from roadie.gitops.reviews.hosts import Host, Review
@@ -38,16 +39,25 @@ def wait(host: Host, number: int, *, timeout: float, interval: float = 15.0) -> 
         time.sleep(min(interval, left))
 
 
-def merge(host: Host, review: Review) -> Review:
+def merge(host: Host, review: Review, *, patience: float = 30.0, interval: float = 2.0) -> Review:
     """Merge the request if its head is still the commit that `review` names, and return it as it is then.
+
+    A host that is still checking whether it can be merged is asked again for `patience` seconds.
 
     Raises:
         GitOpsError: someone pushed to its branch since, or the host does not allow to merge it now.
     """
-    try:
-        host.merge(review.number, review.head)
-    except ConflictError as refused:
-        now = host.get(review.number)
-        if now.state != "merged":
-            raise GitOpsError(f"{review.url} cannot be merged at {review.head[:10]}: {refused}") from None
-    return host.get(review.number)
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            host.merge(review.number, review.head)
+        except ConflictError as refused:
+            now = host.get(review.number)
+            if now.state == "merged":
+                return now
+            moved = now.head != review.head or refused.status == HTTPStatus.CONFLICT
+            if moved or now.state == "closed" or time.monotonic() >= deadline:
+                raise GitOpsError(f"{review.url} cannot be merged at {review.head[:10]}: {refused}") from None
+            time.sleep(interval)
+        else:
+            return host.get(review.number)
