@@ -52,7 +52,7 @@ def _own_facts(evaluation: Evaluation) -> dict[str, str]:
         "challenger sha256": evaluation.challenger_sha256,
         "champion sha256": evaluation.champion_sha256 or no_champion,
         "holdout sha256": evaluation.holdout_sha256,
-        "gate": ", ".join(f"{name}: {value}" for name, value in evaluation.gate.model_dump().items()),
+        "gate": ", ".join(f"{name}: {value}" for name, value in evaluation.gate.model_dump(exclude_none=True).items()),
     }
 
 

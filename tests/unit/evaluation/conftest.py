@@ -1,10 +1,5 @@
 """Three models of known quality and a holdout."""
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -35,27 +30,3 @@ def blunt(folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def blind(folder: Path) -> Path:
     return make_model(folder / "blind.onnx", BLIND)
-
-
-@pytest.fixture
-def busy_processors() -> Callable[[], AbstractContextManager[None]]:
-    """Keeps every processor busy with work of others."""
-
-    @contextmanager
-    def busy() -> Iterator[None]:
-        program = "print(flush=True)\nwhile True: pass"
-        others = [
-            subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
-            for _ in range(os.cpu_count() or 1)
-        ]
-        try:
-            for other in others:
-                assert other.stdout is not None
-                other.stdout.readline()
-            yield
-        finally:
-            for other in others:
-                other.kill()
-                other.communicate()
-
-    return busy

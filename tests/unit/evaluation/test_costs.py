@@ -8,6 +8,7 @@ from roadie.evaluation import costs, evaluate
 from roadie.evaluation.costs import measure_costs
 from roadie.evaluation.scoring import load_model
 from tests.unit.evaluation.models import SHARP, make_model
+from tests.unit.evaluation.processors import kept_busy
 
 GATE = {"metric": "log_loss", "resamples": 300}
 
@@ -74,10 +75,10 @@ def test_no_time_gets_into_the_figures_that_the_image_is_annotated_with(run, sha
     assert first == second
 
 
-def test_a_model_is_as_fast_as_itself_while_others_keep_the_machine_busy(sharp, holdout, busy_processors):
+def test_a_model_is_as_fast_as_itself_while_others_keep_the_machine_busy(sharp, holdout):
     models = [load_model(sharp, role) for role in ("challenger", "champion")]
     inputs = pl.read_parquet(holdout)
-    with busy_processors():
+    with kept_busy():
         found = [measure_costs(models, inputs, latency=True) for _ in range(5)]
     ratios = [each["challenger"].seconds / each["champion"].seconds for each in found]
     assert np.median(ratios) == pytest.approx(1, abs=0.25)
