@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from roadie.errors import ModelCarError, UsageError
 from roadie.modelcar.access import Access
-from roadie.modelcar.base import EMBEDDED, child, open_base, parts_of
+from roadie.modelcar.base import EMBEDDED, open_base
 from roadie.modelcar.cache import DigestCache
 from roadie.modelcar.contract import OnnxCheck, check_base, check_files
 from roadie.modelcar.documents import Descriptor, Document
@@ -23,6 +23,7 @@ from roadie.modelcar.layers import SMALL_BLOB, Bytes, Layer, plan
 from roadie.modelcar.reference import Reference, parse_reference
 from roadie.modelcar.retry import CancelledError
 from roadie.modelcar.store import Blob, Report, Store, StoredBlob, open_store, quiet
+from roadie.modelcar.tree import documents_of, manifests_of
 from roadie.modelcar.workers import run_all
 
 T = TypeVar("T")
@@ -139,7 +140,9 @@ class _Push:
         """The tag stands and may not move: the files are only hashed, nothing is sent."""
         digests = self._all([partial(self._digest, layer) for layer in self.layers])
         image = self._compose(digests)
-        if image.top.digest != standing.digest and essence(image.documents) != essence(parts_of(self.store, standing)):
+        if image.top.digest != standing.digest and essence(image.documents) != essence(
+            documents_of(self.store, standing)
+        ):
             raise ModelCarError(
                 f"{self.store.reference} exists already as {standing.digest[:19]}... and this would be "
                 f"{image.top.digest[:19]}...: push under a new tag, or move this one with --move-tag."
@@ -236,5 +239,4 @@ class _Push:
 
 def _layer_sizes(store: Store, image: Document) -> frozenset[int]:
     """The sizes of an image's layers: a file of another size cannot be there already."""
-    manifest = child(store, image.descriptors("manifests")[0]) if image.is_index else image
-    return frozenset(layer.size for layer in manifest.descriptors("layers"))
+    return frozenset(layer.size for layer in manifests_of(store, image)[0].descriptors("layers"))

@@ -12,12 +12,11 @@ from pathlib import Path
 
 from roadie.errors import ModelCarError
 from roadie.modelcar.access import Access
-from roadie.modelcar.base import child, config_of
-from roadie.modelcar.documents import Document
 from roadie.modelcar.files import ROOT
 from roadie.modelcar.image import FILES
 from roadie.modelcar.reference import parse_reference
 from roadie.modelcar.store import Report, Store, open_store, quiet
+from roadie.modelcar.tree import config_of, manifests_of, top_of
 from roadie.modelcar.unpack import checked, extract
 
 
@@ -75,7 +74,7 @@ def resolve(reference: str, *, access: Access | None = None) -> str | None:
 def inspect(reference: str, *, access: Access | None = None) -> Image:
     """Describe an image; ModelCarError when it does not exist."""
     with _opened(reference, access) as store:
-        top = _top(store)
+        top = top_of(store)
         manifests = manifests_of(store, top)
         config = config_of(store, manifests[0]).json
         platforms = [item.platform for item in top.descriptors("manifests")] if top.is_index else [config]
@@ -97,23 +96,6 @@ def inspect(reference: str, *, access: Access | None = None) -> Image:
         )
 
 
-def _top(store: Store) -> Document:
-    top = store.find(store.reference.name)
-    if top is None:
-        raise ModelCarError(f"{store.reference} does not exist: check the reference, or push it first.")
-    return top
-
-
-def manifests_of(store: Store, top: Document) -> tuple[Document, ...]:
-    """The image manifests below an index (without attestations, which have no platform), or the manifest itself."""
-    if not top.is_index:
-        return (top,)
-    images = [item for item in top.descriptors("manifests") if item.platform.get("os", "") != "unknown"]
-    if not images:
-        raise ModelCarError(f"{store.reference} is an empty index: there is no image in it.")
-    return tuple(child(store, item) for item in images)
-
-
 def pull(
     reference: str, directory: Path | str, *, access: Access | None = None, report: Report | None = None
 ) -> Pulled:
@@ -126,7 +108,7 @@ def pull(
     with _opened(reference, access) as store, _filesystem(directory):
         if directory.is_dir() and any(directory.iterdir()):
             raise ModelCarError(f"{directory} is not empty: pull into a new directory.")
-        top = _top(store)
+        top = top_of(store)
         layers = manifests_of(store, top)[0].descriptors("layers")
         marked = [layer for layer in layers if FILES in layer.annotations]
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -169,7 +151,7 @@ def verify(reference: str, *, access: Access | None = None, report: Report | Non
     Raises ModelCarError for the first that is missing or different.
     """
     with _opened(reference, access) as store:
-        top = _top(store)
+        top = top_of(store)
         blobs = {
             blob.digest: blob
             for manifest in manifests_of(store, top)
