@@ -244,7 +244,8 @@ def main() -> None:
         if tool.missing:
             print(f"not measured: {tool.name} needs {', '.join(tool.missing)} ({tools.SET_UP})")
     RESULTS.parent.mkdir(exist_ok=True)
-    everything: dict[str, dict[str, dict[str, object]]] = {}
+    # A run of some workloads leaves the results of the others.
+    everything: dict[str, dict[str, dict[str, object]]] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     with tempfile.TemporaryDirectory(prefix="roadie-bench-", dir=os.environ.get("TMPDIR")) as directory:
         make_models(Path(directory))
         for number, workload in enumerate(WORKLOADS):
