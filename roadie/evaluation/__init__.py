@@ -12,8 +12,9 @@ mean, and the models say which features and classes they have.
 """
 
 from roadie.evaluation.bootstrap import Comparison
+from roadie.evaluation.checks import Check
 from roadie.evaluation.costs import Cost
-from roadie.evaluation.decision import Check, Decision
+from roadie.evaluation.decision import Decision
 from roadie.evaluation.gate import GateConfig, parse_gate
 from roadie.evaluation.holdout import Columns
 from roadie.evaluation.judge import evaluate

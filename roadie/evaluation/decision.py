@@ -6,49 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from roadie.evaluation.bootstrap import Comparison
+from roadie.evaluation.checks import Check
 from roadie.evaluation.gate import GateConfig
 
 Outcome = Literal["promote", "reject", "inconclusive", "unchanged"]
-THOUSAND = 1000
-
-
-@dataclass(frozen=True)
-class Check:
-    """One bound on the challenger: a floor on a metric, or a limit on what it costs.
-
-    sign is 1 when the value may not be lower than the bound, -1 when it may not be higher; where names the slice, and
-    is empty for the whole holdout.
-    """
-
-    kind: Literal["floor", "limit"]
-    title: str
-    value: float
-    bound: float
-    sign: int
-    where: str = ""
-
-    @property
-    def passed(self) -> bool:
-        """Whether the value keeps the bound; NaN never does."""
-        return self.value * self.sign >= self.bound * self.sign
-
-    @property
-    def subject(self) -> str:
-        """What was measured, and where."""
-        return f"{self.title} in {self.where}" if self.where else self.title
-
-    @property
-    def measured(self) -> str:
-        """The value, as text."""
-        return _figure(self.value)
-
-    @property
-    def asked(self) -> str:
-        """The bound, as text."""
-        return f"{'at least' if self.sign > 0 else 'at most'} {_figure(self.bound)}"
-
-    def __str__(self) -> str:
-        return f"{self.subject} is {self.measured}, and has to be {self.asked}"
 
 
 @dataclass(frozen=True)
@@ -143,9 +104,3 @@ def _against_champion(gate: GateConfig, found: Comparison, holdout: str) -> tupl
     if found.upper <= gate.threshold:
         return "reject", f"The challenger is not {goal}: {evidence}."
     return "inconclusive", f"Whether the challenger is {goal} cannot be told, so that stays: {evidence}."
-
-
-def _figure(value: float) -> str:
-    if not math.isfinite(value):
-        return "n/a"
-    return f"{value:,.0f}" if abs(value) >= THOUSAND else f"{value:.4g}"

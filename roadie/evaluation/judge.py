@@ -1,25 +1,25 @@
 """Score, compare, decide, report: the room's one way through."""
 
 import hashlib
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from roadie.evaluation.bootstrap import Comparison, compare
-from roadie.evaluation.costs import Cost, measure_costs
-from roadie.evaluation.decision import Check, Decision, decide
+from roadie.evaluation.bootstrap import compare
+from roadie.evaluation.checks import check_floors, check_limits
+from roadie.evaluation.costs import measure_costs
+from roadie.evaluation.decision import Decision, decide
 from roadie.evaluation.drift import parse_drift
 from roadie.evaluation.gate import GateConfig, parse_gate
 from roadie.evaluation.holdout import Columns, Holdout, read_holdout
 from roadie.evaluation.imported import metrics_for
 from roadie.evaluation.leakage import count_seen
-from roadie.evaluation.metrics import Floats, Metric, calibration_bins
+from roadie.evaluation.metrics import Floats, calibration_bins
 from roadie.evaluation.result import Evaluation
 from roadie.evaluation.scoring import Model, UnusableModelError, load_model, score, to_matrix
-from roadie.evaluation.slices import Slice, confuse, slice_by_label
+from roadie.evaluation.slices import confuse, slice_by_label
 
 
 def evaluate(
@@ -82,6 +82,7 @@ def _weigh(
         seed=gate.seed,
         metrics=metrics,
     )
+    by_name = {found.metric: found for found in comparisons}
     slices = slice_by_label(holdout, own, other)
     timed = champion is not None and gate.maximum_latency_ratio is not None
     costs = measure_costs([challenger, champion] if champion else [challenger], holdout.inputs, latency=timed)
@@ -94,8 +95,8 @@ def _weigh(
             groups=holdout.group_count,
             unit=columns.unit,
             broken=int((~finite).sum()),
-            checks=(*_floors(gate, metrics, comparisons, slices, columns), *_limits(gate, costs)),
-            comparison=_by_name(comparisons)[gate.metric] if champion else None,
+            checks=(*check_floors(gate, metrics, by_name, slices, columns), *check_limits(gate, costs)),
+            comparison=by_name[gate.metric] if champion else None,
             seen=seen,
         )
     return Evaluation(
@@ -127,39 +128,6 @@ def _reference(champion: Model | None, holdout: Holdout) -> tuple[str, Floats]:
     if not np.isfinite(answers).all():
         raise UnusableModelError("champion", "it answers with something that is no number; roll it back first")
     return "champion", answers
-
-
-def _floors(
-    gate: GateConfig,
-    metrics: Mapping[str, Metric],
-    comparisons: Sequence[Comparison],
-    slices: Sequence[Slice],
-    columns: Columns,
-) -> Iterator[Check]:
-    def check(name: str, value: float, floor: float, where: str = "") -> Check:
-        return Check("floor", metrics[name].title, value, floor, metrics[name].sign, where)
-
-    for name, floor in gate.floors.items():
-        yield check(name, _by_name(comparisons)[name].challenger, floor)
-    large = [part for part in slices if part.groups >= gate.slice_minimum_songs]
-    for name, floor in gate.slice_floors.items():
-        if not large:  # what cannot be looked at is not met
-            where = f"any {columns.label} of {gate.slice_minimum_songs:,} {columns.unit} or more"
-            yield check(name, math.nan, floor, where)
-        for part in large:
-            yield check(name, part.challenger[name], floor, part.label)
-
-
-def _limits(gate: GateConfig, costs: Mapping[str, Cost]) -> Iterator[Check]:
-    own = costs["challenger"]
-    if gate.maximum_bytes is not None:
-        yield Check("limit", "size in bytes", own.bytes, gate.maximum_bytes, -1)
-    if gate.maximum_latency_ratio is not None and own.seconds and (other := costs["champion"].seconds):
-        yield Check("limit", "latency over the champion's", own.seconds / other, gate.maximum_latency_ratio, -1)
-
-
-def _by_name(comparisons: Sequence[Comparison]) -> dict[str, Comparison]:
-    return {found.metric: found for found in comparisons}
 
 
 def _calibrate(holdout: Holdout, probabilities: Floats) -> Floats:
