@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from roadie.errors import GitOpsError, UsageError
 from roadie.gitops.access import Access
 from roadie.gitops.checks import check_trailers
-from roadie.gitops.edits import Edit, Plan, compose, plan
+from roadie.gitops.edits import Edit, UnexpectedValueError, compose, plan
 from roadie.gitops.failures import LostRaceError, UnreachableError
 from roadie.gitops.history import judge
 from roadie.gitops.proposal import Proposal, propose
@@ -62,52 +62,75 @@ def bump(
     """
     if not edits:
         raise UsageError("there is nothing to set; give at least one edit")
-    check_trailers(trailers)
     signature = Signature(author, signing_key or os.environ.get("GIT_SIGNING_KEY", ""))
-    ours, misses = "", 0
+    wish = _Wish(tuple(edits), message, check_trailers(trailers), signature, again, proposal)
     with Repository(repo, branch, access) as repository:
-        for _ in tries(budget):
-            try:
-                tip = repository.fetch()
-                if ours and repository.contains(ours, tip):
-                    break
-                todo = plan(repository, tip, edits)
-                nothing = _nothing_to_do(repository, tip, todo, trailers, again)
-                if nothing:
-                    return nothing
-                text = compose(message, todo.edits, trailers)
-                if proposal:
-                    made = propose(proposal, repository, tip, todo, text, signature)
-                    return Bumped(made.pushed, made.commit, made.branch, _files(todo), made.url, made.diff, made.reason)
-                ours = repository.commit(tip, todo.files, text, signature)
-                repository.push(ours)
-                break
-            except LostRaceError as error:
-                lost: GitOpsError = error
-            except UnreachableError as error:
-                # The push may have landed nevertheless: the next look at the branch tells.
-                lost, misses = error, misses + 1
-                if misses == _MISSES:
-                    raise
-        else:
-            raise GitOpsError(f"gave up after {budget:.0f} s: {lost}")
-        return Bumped(True, ours, branch, _files(todo), diff=repository.diff(f"{ours}^", ours))
+        return _until_it_lands(repository, wish, budget)
 
 
-def _nothing_to_do(
-    repository: Repository, tip: str, todo: Plan, trailers: Mapping[str, str], again: bool
-) -> Bumped | None:
-    """The outcome when no commit is to be made; None when one is."""
+@dataclass(frozen=True)
+class _Wish:
+    """What bump was asked for."""
+
+    edits: tuple[Edit, ...]
+    message: str
+    trailers: Mapping[str, str]
+    signature: Signature
+    again: bool
+    proposal: Proposal | None
+
+
+def _until_it_lands(repository: Repository, wish: _Wish, budget: float) -> Bumped:
+    made: Bumped | None = None
+    misses = 0
+    for _ in tries(budget):
+        try:
+            tip = repository.fetch()
+            if made and repository.contains(made.commit, tip):
+                return made
+            made = _make(repository, tip, wish)
+            if made.changed and made.review is None:
+                repository.push(made.commit)
+            return made
+        except LostRaceError as error:
+            lost: GitOpsError = error
+        except UnreachableError as error:
+            # The push may have landed nevertheless: the next look at the branch tells.
+            lost, misses = error, misses + 1
+            if misses == _MISSES:
+                raise
+    raise GitOpsError(f"gave up after {budget:.0f} s: {lost}")
+
+
+def _make(repository: Repository, tip: str, wish: _Wish) -> Bumped:
+    """The commit on `tip` that still has to be pushed, or a review; or why there is nothing to do."""
+    try:
+        todo = plan(repository, tip, wish.edits)
+    except UnexpectedValueError:
+        # Our own commit of an earlier try, or a later run's, explains it; all else is for people to look at.
+        stopped = _stopped(repository, tip, [edit.record for edit in wish.edits if not edit.only_if_present], wish)
+        if not stopped:
+            raise
+        return stopped
     if not todo.files:
         return Bumped(False, tip, repository.branch, reason="the values are there already")
-    verdict = judge(repository.log(tip), todo.records, trailers, again=again)
+    stopped = _stopped(repository, tip, todo.records, wish)
+    if stopped:
+        return stopped
+    text, files = compose(wish.message, todo.edits, wish.trailers), tuple(sorted(todo.files))
+    if wish.proposal:
+        made = propose(wish.proposal, repository, tip, todo, text, wish.signature)
+        return Bumped(made.pushed, made.commit, made.branch, files, made.url, made.diff, made.reason)
+    commit = repository.commit(tip, todo.files, text, wish.signature)
+    return Bumped(True, commit, repository.branch, files, diff=repository.diff(tip, commit))
+
+
+def _stopped(repository: Repository, tip: str, records: Sequence[str], wish: _Wish) -> Bumped | None:
+    """The outcome when earlier commits forbid one that sets `records`; None when they do not."""
+    verdict = judge(repository.log(tip), records, wish.trailers, again=wish.again)
     if verdict and verdict.refused:
         raise GitOpsError(verdict.reason)
     return Bumped(False, verdict.commit, repository.branch, reason=verdict.reason) if verdict else None
-
-
-def _files(todo: Plan) -> tuple[str, ...]:
-    return tuple(sorted(todo.files))
 
 
 def tries(budget: float) -> Iterator[int]:

@@ -93,6 +93,18 @@ def test_a_server_that_stays_away_is_named(git_server: GitServer, repo: str) -> 
         read_value(repo, FILE, KEY)
 
 
+def test_an_edit_may_name_the_value_that_it_replaces(repo: str) -> None:
+    run = {"Roadie-Run": "1"}
+    first = bump(repo, [Edit(FILE, KEY, "2", expected="latest")], trailers=run)
+    assert not bump(repo, [Edit(FILE, KEY, "2", expected="latest")], trailers=run).changed
+    with pytest.raises(GitOpsError, match=r"is 2 by now, not latest; nothing was changed"):
+        bump(repo, [Edit(FILE, KEY, "3", expected="latest")])
+    # A killed run's second try finds its commit, even though others have gone on from it.
+    bump(repo, [Edit(FILE, KEY, "3", expected="2")])
+    again = bump(repo, [Edit(FILE, KEY, "2", expected="latest")], trailers=run)
+    assert (again.changed, again.commit) == (False, first.commit)
+
+
 def test_what_is_not_there_is_named(git_server: GitServer, repo: str) -> None:
     with pytest.raises(GitOpsError, match="no such branch"):
         bump(repo, [Edit(FILE, KEY, "1")], branch="nope")
