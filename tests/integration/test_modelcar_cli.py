@@ -1,5 +1,6 @@
 """``roadie modelcar`` as people and programs call it."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -58,6 +59,22 @@ def test_people_get_the_reference_on_standard_output_and_the_rest_on_standard_er
     table = roadie("modelcar", "inspect", reference, home=tmp_path).stdout
     assert "linux/amd64, linux/arm64" in table
     assert "models/1/model.bin" in table
+
+
+def test_on_a_terminal_every_layer_has_a_bar(model: Path, tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TERM": "xterm", "COLUMNS": "120"}
+    command = [*ROADIE, "modelcar", "push", str(model), f"oci:{tmp_path}/layout:v1", "--json"]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=theirs, check=True)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # the other end of a terminal that was closed
+        while chunk := os.read(ours, 1 << 16):
+            shown += chunk
+    os.close(ours)
+    assert json.loads(done.stdout)["digest"]
+    assert "1/model.bin" in shown.decode()
+    assert "9.7/9.7 kB" in shown.decode()
 
 
 def test_a_password_comes_by_standard_input(registry_htpasswd: RegistryServer, model: Path, tmp_path: Path) -> None:
