@@ -7,12 +7,29 @@ takes the raw features by name, float32 [batch, 1] each, and returns `probabilit
 graph, so that nobody has to repeat them when serving.
 
 A trainer is one class in one file of `trainers/`: its fields are its hyperparameters, its `fit` does the
-work. The same table, hyperparameters, seed, libraries and kind of machine give the same bytes; the file's
-metadata names them.
+work, and `describe` lists the fields for people. The same table, hyperparameters, seed, libraries and kind of
+machine give the same bytes; the file's metadata names them.
+
+A sweep is `plan`, a `cross_validate` for each set of hyperparameters, wherever that runs, and `choose`. It sees
+nothing but the training songs.
 """
 
 from roadie.training.fit import Trained, train
 from roadie.training.hyperparameters import Hyperparameters
-from roadie.training.trainers import TRAINERS, parse_hyperparameters
+from roadie.training.sweep import Score, choose, cross_validate, plan, to_markdown
+from roadie.training.trainers import TRAINERS, Description, describe, parse_hyperparameters
 
-__all__ = ["TRAINERS", "Hyperparameters", "Trained", "parse_hyperparameters", "train"]
+__all__ = [
+    "TRAINERS",
+    "Description",
+    "Hyperparameters",
+    "Score",
+    "Trained",
+    "choose",
+    "cross_validate",
+    "describe",
+    "parse_hyperparameters",
+    "plan",
+    "to_markdown",
+    "train",
+]

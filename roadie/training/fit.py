@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -14,10 +15,10 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 from threadpoolctl import threadpool_limits
 
-from roadie.data import FEATURES
+from roadie.data import FEATURES, SUMMARY, summarise
 from roadie.errors import TrainingError
 from roadie.training.graph import OUTPUT, Wrapping, build_model
-from roadie.training.hyperparameters import Fitted, Hyperparameters
+from roadie.training.hyperparameters import Hyperparameters
 from roadie.training.table import Table, read_table
 from roadie.training.trainers import parse_hyperparameters
 
@@ -49,7 +50,7 @@ class Trained:
 
 
 def train(examples: Path, directory: Path, *, hyperparameters: Mapping[str, object], seed: int) -> Trained:
-    """Train on the examples table and write `directory/1/model.onnx`.
+    """Train on the examples table and write `directory/1/model.onnx`, and beside 1 the summary that drift is told from.
 
     An example is a (song, country) pair weighted by its chart entries: the sum of weight * -log p is the
     cross-entropy over the single entries (Bishop, Pattern Recognition and Machine Learning, eq. 4.108) with
@@ -61,25 +62,18 @@ def train(examples: Path, directory: Path, *, hyperparameters: Mapping[str, obje
     """
     started = time.perf_counter()
     settings = parse_hyperparameters(hyperparameters)
-    if not 0 <= seed < 2**32:
-        raise TrainingError(f"The seed is {seed} but must lie between 0 and {2**32 - 1}; choose another one")
+    check_seed(seed)
     table = read_table(examples)
-    wrapping = Wrapping.measure(
-        table.features, table.weights, table.prior, clip=settings.clip_sigma, prior_share=settings.prior_share
-    )
-    # One thread: small nets gain nothing from more, and sums in another order would change the bytes.
-    with threadpool_limits(limits=1):
-        fitted = _fit(settings, wrapping.standardise(table.features), table, seed)
-        native = wrapping.mix(fitted.classifier.predict_proba(wrapping.standardise(table.features)))
+    native = fit(settings, table, seed)
     libraries = {name: version(name) for name in LIBRARIES}
-    model = build_model(
-        fitted.classifier, wrapping, FEATURES, _metadata(table, settings, seed, libraries, fitted.curve)
-    )
-    _check_export(model, table, native)
+    metadata = _metadata(table, settings, seed, libraries, native.curve)
+    model = build_model(native.classifier, native.wrapping, FEATURES, metadata)
+    _check_export(model, table, native.answer(table.features))
     content = model.SerializeToString(deterministic=True)
     path = directory / "1" / "model.onnx"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
+    (directory / SUMMARY).write_text(summarise(examples).to_json(), encoding="utf-8")
     return Trained(
         model=path,
         sha256=hashlib.sha256(content).hexdigest(),
@@ -88,22 +82,49 @@ def train(examples: Path, directory: Path, *, hyperparameters: Mapping[str, obje
         rows=int(table.weights.sum()),
         examples=len(table.labels),
         songs=table.songs,
-        curve=fitted.curve,
+        curve=native.curve,
         seconds=time.perf_counter() - started,
         libraries=libraries,
         hyperparameters=settings.model_dump(mode="json"),
     )
 
 
-def _fit(settings: Hyperparameters, standardised: NDArray[np.float32], table: Table, seed: int) -> Fitted:
+def check_seed(seed: int) -> None:
+    """TrainingError for a seed that numpy does not take."""
+    if not 0 <= seed < 2**32:
+        raise TrainingError(f"The seed is {seed} but must lie between 0 and {2**32 - 1}; choose another one")
+
+
+@dataclass(frozen=True)
+class Native:
+    """A model as it was fitted, before its export."""
+
+    wrapping: Wrapping
+    classifier: Any  # of scikit-learn, fitted
+    curve: tuple[float, ...]
+
+    def answer(self, features: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
+        """Raw features [examples, features] to probabilities [examples, classes]."""
+        with threadpool_limits(limits=1):
+            return self.wrapping.mix(self.classifier.predict_proba(self.wrapping.standardise(features)))
+
+
+def fit(settings: Hyperparameters, table: Table, seed: int) -> Native:
+    """Fit a model to the table; TrainingError when the fit runs off to infinity."""
+    wrapping = Wrapping.measure(
+        table.features, table.weights, table.prior, clip=settings.clip_sigma, prior_share=settings.prior_share
+    )
     # Weights of 1 on average: the penalties then mean the same for a week of charts and for a year of them.
     weights = table.weights / table.weights.mean()
     try:
-        return settings.fit(standardised, table.labels, weights, seed)
+        # One thread: small nets gain nothing from more, and sums in another order would change the bytes.
+        with threadpool_limits(limits=1):
+            fitted = settings.fit(wrapping.standardise(table.features), table.labels, weights, seed)
     except ValueError as error:  # scikit-learn's, when the solver ran off to infinity
         raise TrainingError(
             f"The trainer {settings.trainer!r} gave up ({error}); try a smaller learning rate or more regularisation"
         ) from error
+    return Native(wrapping, fitted.classifier, fitted.curve)
 
 
 def _metadata(

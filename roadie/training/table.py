@@ -1,6 +1,7 @@
 """The examples as arrays."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,25 @@ class Table:
     """What a trainer sees: one example per song and country.
 
     features float32 [examples, features]; labels int64 [examples], indices into classes; weights float64
-    [examples], the number of chart entries that an example stands for.
+    [examples], the number of chart entries that an example stands for; groups are the ids of the songs, [examples].
     """
 
     features: NDArray[np.float32]
     labels: NDArray[np.int64]
     weights: NDArray[np.float64]
     classes: tuple[str, ...]
-    songs: int
+    groups: NDArray[np.object_]
+
+    @cached_property
+    def songs(self) -> int:
+        """Number of songs."""
+        return len(set(self.groups))
+
+    def where(self, kept: NDArray[np.bool_]) -> "Table":
+        """The examples that are kept, with those of the classes that they have; labels are numbered anew."""
+        present, labels = np.unique(self.labels[kept], return_inverse=True)
+        classes = tuple(self.classes[number] for number in present)
+        return Table(self.features[kept], labels.astype(np.int64), self.weights[kept], classes, self.groups[kept])
 
     @property
     def prior(self) -> NDArray[np.float64]:
@@ -61,5 +73,5 @@ def read_table(examples: Path) -> Table:
         labels=labels.astype(np.int64),
         weights=frame[WEIGHT].to_numpy().astype(np.float64),
         classes=tuple(str(name) for name in classes),
-        songs=songs,
+        groups=frame[GROUP].to_numpy(),
     )

@@ -1,7 +1,7 @@
 import pytest
 
 from roadie.errors import TrainingError
-from roadie.training import TRAINERS, parse_hyperparameters
+from roadie.training import TRAINERS, describe, parse_hyperparameters
 
 
 def test_nothing_given_means_the_default_trainer_with_its_defaults():
@@ -55,3 +55,15 @@ def test_a_value_out_of_bounds_is_named(values, named):
 def test_every_hyperparameter_has_a_default_and_a_description(trainer):
     assert parse_hyperparameters({"trainer": trainer}).trainer == trainer
     assert all(field.description for field in TRAINERS[trainer].model_fields.values())
+
+
+def test_the_description_of_every_hyperparameter_has_its_default_and_its_bounds():
+    found = {(each.trainer, each.name): each for each in describe()}
+    assert found["mlp", "learning_rate"].default == 3e-3
+    assert found["mlp", "learning_rate"].allowed == "above 0, at most 1"
+    assert found["mlp", "hidden_layers"].allowed == "at least 1 of them, at most 8"
+    assert found["logistic", "clip_sigma"].meaning
+    assert {trainer for trainer, _ in found} == set(TRAINERS)
+    assert all(
+        {name for trainer, name in found if trainer == each} == set(TRAINERS[each].model_fields) for each in TRAINERS
+    )

@@ -8,7 +8,7 @@ import onnxruntime
 import polars as pl
 import pytest
 
-from roadie.data import FEATURES
+from roadie.data import FEATURES, SUMMARY, read_summary, summarise
 from roadie.errors import TrainingError
 from roadie.training import TRAINERS, train
 
@@ -63,6 +63,12 @@ def test_the_file_says_what_it_is_made_of_and_nothing_of_when_or_where(examples,
     assert len(found["roadie.curve"]) == 2
     assert (model.producer_name, model.producer_version) == ("roadie", "")
     assert str(tmp_path).encode() not in trained.model.read_bytes()
+
+
+def test_the_summary_that_drift_is_told_from_lies_beside_the_model(examples, tmp_path):
+    train(examples, tmp_path, hyperparameters={"epochs": 1}, seed=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", SUMMARY]
+    assert read_summary(tmp_path / SUMMARY) == summarise(examples)
 
 
 def test_two_processes_make_the_same_bytes(examples, tmp_path):
