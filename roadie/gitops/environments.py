@@ -8,6 +8,7 @@ from roadie.gitops.access import Access
 from roadie.gitops.checks import DIGEST, check_file
 from roadie.gitops.deploy import DIGEST as DIGEST_TRAILER
 from roadie.gitops.deploy import VERSION
+from roadie.gitops.document import step_text
 from roadie.gitops.history import Commit
 from roadie.gitops.repository import Repository
 from roadie.gitops.values import entries, get_scalar
@@ -27,7 +28,7 @@ class Layout:
 
     def key_of(self, model: str) -> str:
         """The map that holds a model's version."""
-        return self.key.replace("{model}", model)
+        return self.key.replace("{model}", step_text(model))
 
 
 APP_OF_APPS = Layout()

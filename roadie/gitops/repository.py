@@ -5,6 +5,7 @@ one by one; a server that refuses gets a plainer request. Commits are made from 
 checkout, filter, hook or symlink comes between a file's bytes and us.
 """
 
+import contextlib
 import re
 import tempfile
 import time
@@ -50,6 +51,7 @@ class Repository:
         self._filter = ""
         self._deep = False
         self._wide = False
+        self._blobs: set[str] = set()
 
     def __enter__(self) -> "Repository":
         self._folder = tempfile.TemporaryDirectory(prefix="roadie-gitops-")
@@ -216,7 +218,18 @@ class Repository:
         if not self._wide:
             self._fetch(self._filter, f"--depth={limit}")
             self._wide = True
-        return self._log("--full-history", "--no-merges", tip, "--", file)
+        selection = ("--full-history", "--no-merges", tip, "--", file)
+        raw = str(self.run("log", "--no-show-signature", "--format=", "--raw", "--no-abbrev", *selection))
+        self._fetch_blobs({blob for line in raw.splitlines() if (blob := line.split()[3]).strip("0")})
+        return self._log(*selection)
+
+    def _fetch_blobs(self, blobs: set[str]) -> None:
+        """Get many files' bytes at once; what a server does not hand out so is fetched when it is read."""
+        command = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--filter=blob:none", "origin")
+        if blobs - self._blobs:
+            with contextlib.suppress(GitOpsError):
+                self.run("-c", "fetch.negotiationAlgorithm=noop", *command, *sorted(blobs - self._blobs))
+            self._blobs |= blobs
 
     def _log(self, *arguments: str) -> list[Commit]:
         text = str(self.run("log", "--no-show-signature", "--format=%H %ct%n%B%x00", *arguments))

@@ -171,6 +171,24 @@ def test_the_status_shows_each_model_in_each_environment(repo: str) -> None:
         status(repo, ["prod"])
 
 
+def test_a_long_history_costs_no_request_per_commit(git_server: GitServer, tmp_path: Path) -> None:
+    values = tmp_path / "work" / "test" / "values.yaml"
+    values.parent.mkdir(parents=True)
+    repo = git_server.create("long.git")
+    work = str(tmp_path / "work")
+    git("init", "--quiet", "--initial-branch=main", work)
+    for number in range(30):
+        values.write_text(
+            f"applications:\n  old.one:\n    values: {{version: v0}}\n  busy: {{values: {{version: {number}}}}}\n"
+        )
+        git("-C", work, "add", ".")
+        git("-C", work, "commit", "--quiet", "-m", f"number {number}")
+    git("-C", work, "push", "--quiet", str(git_server.root / "long.git"), "main")
+    rows = [(d.model, d.version, d.subject) for d in status(repo, ["test"])]
+    assert rows == [("old.one", "v0", "number 0"), ("busy", "29", "number 29")]
+    assert len(git_server.requests) < 15
+
+
 def test_another_layout_is_described_by_its_patterns(git_server: GitServer, tmp_path: Path) -> None:
     config = tmp_path / "source" / "model-deployments" / "test" / "apps.yaml"
     config.parent.mkdir(parents=True)
