@@ -9,16 +9,15 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
-import tarfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from roadie.errors import ModelCarError
 from roadie.modelcar.files import ROOT, Entry
 from roadie.modelcar.image import Base, Platform
 from roadie.modelcar.store import Store
-from roadie.modelcar.unpack import MODES, WHITEOUT, Stream, checked
+from roadie.modelcar.unpack import WHITEOUT, opened
 
 if TYPE_CHECKING:
     import subprocess
@@ -74,7 +73,7 @@ class OnnxCheck:
 
     def close(self) -> None:
         """End the process if the push ends before it."""
-        if self._process and self._process.poll() is None:
+        if self._process and self._process.returncode is None:
             self._process.kill()
             self._process.communicate()
 
@@ -127,11 +126,9 @@ def _programs(part: Platform, store: Store) -> set[str]:
     """The names in the usual folders for programs; every layer has to be read for that."""
     found: set[str] = set()
     for layer in part.layers:
-        if layer.media_type in MODES:
-            stream = cast(IO[bytes], Stream(checked(store, layer)))
-            with tarfile.open(fileobj=stream, mode=MODES[layer.media_type]) as archive:
-                names = (PurePosixPath("/", member.name) for member in archive)
-                found |= {name.name for name in names if name.parent.name in {"bin", "sbin"}}
+        with opened(store, layer) as archive:
+            names = (PurePosixPath("/", member.name) for member in archive)
+            found |= {name.name for name in names if name.parent.name in {"bin", "sbin"}}
         if found >= _TOOLS:
             break
     return found

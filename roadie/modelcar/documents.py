@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +24,7 @@ _DOCKER = {
 # A registry answers 404 for a manifest whose type is not listed here.
 ACCEPT = ", ".join([MANIFEST, INDEX, *list(_DOCKER)[:2]])
 
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 # Documents larger than this are refused: registries hold manifests to 4 MiB.
 MAX_DOCUMENT = 8 << 20
 
@@ -59,9 +61,12 @@ class Descriptor:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "Descriptor":
         """Read one; KeyError, TypeError or ValueError when it is not one."""
+        digest = str(document["digest"])
+        if not DIGEST.fullmatch(digest):  # it becomes part of URLs and paths
+            raise ValueError(digest)
         return cls(
             oci_type(str(document["mediaType"])),
-            str(document["digest"]),
+            digest,
             int(document["size"]),
             dict(document.get("annotations") or {}),
             dict(document.get("platform") or {}),

@@ -78,7 +78,8 @@ def _walk(root: Path, directory: Path, name: str, above: tuple[Path, ...]) -> It
         elif stat.S_ISREG(status.st_mode):
             if not os.access(path, os.R_OK):
                 raise ModelCarError(f"{path} cannot be read (Permission denied): make it readable.")
-            yield Entry(inside, str(path), Stamp.of(status))
+            # Not where a link leads: an ONNX model finds its external data beside its own name.
+            yield Entry(inside, item.path, Stamp.of(status))
         else:
             raise ModelCarError(f"{item.path} is neither a file nor a directory: remove it from the model's directory.")
 

@@ -110,11 +110,10 @@ def pull(
             raise ModelCarError(f"{directory} is not empty: pull into a new directory.")
         top = top_of(store)
         layers = manifests_of(store, top)[0].descriptors("layers")
-        marked = [layer for layer in layers if FILES in layer.annotations]
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         try:
-            for layer in marked or layers:
+            for layer in layers:
                 extract(store, layer, unfinished, report or quiet)
             files = sorted(str(path.relative_to(unfinished)) for path in unfinished.rglob("*") if path.is_file())
             if not files:

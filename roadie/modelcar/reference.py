@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roadie.errors import UsageError
+from roadie.modelcar.documents import DIGEST
 
 # The grammar of the OCI distribution specification, "Pulling manifests".
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _HOST = re.compile(r"(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(?::[0-9]+)?")
 _LAYOUT = "oci:"
 _FORMS = "registry/repository:tag, registry/repository@sha256:..., oci:DIR:tag or oci:DIR@sha256:..."
@@ -54,7 +54,7 @@ def parse_reference(text: str) -> Reference:
     text = text.removeprefix("oci://")
     layout = text.startswith(_LAYOUT)
     place, at, digest = text.removeprefix(_LAYOUT).partition("@")
-    if at and not _DIGEST.fullmatch(digest):
+    if at and not DIGEST.fullmatch(digest):
         # What stands before the @ is not repeated: it may be a password that somebody put there.
         raise UsageError(
             f"A reference ends in @{digest}, which is no digest: write @sha256: and 64 hexadecimal digits."

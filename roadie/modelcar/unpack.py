@@ -1,5 +1,6 @@
 """Taking the files under /models out of a layer, while it is read and checked."""
 
+import contextlib
 import hashlib
 import shutil
 import tarfile
@@ -14,7 +15,7 @@ from roadie.modelcar.files import ROOT
 from roadie.modelcar.layers import BUFFER
 from roadie.modelcar.store import Report, Store, quiet
 
-MODES: dict[str, Literal["r|", "r|gz"]] = {LAYER: "r|", f"{LAYER}+gzip": "r|gz"}
+_MODES: dict[str, Literal["r|", "r|gz"]] = {LAYER: "r|", f"{LAYER}+gzip": "r|gz"}
 # How layers say that a file of a lower layer is gone (OCI image specification, "Whiteouts").
 WHITEOUT = ".wh."
 
@@ -31,19 +32,26 @@ def checked(store: Store, blob: Descriptor, report: Report = quiet) -> Iterator[
         raise ModelCarError(f"Blob {blob.digest} in {store.reference} is damaged: push the image again.")
 
 
-def extract(store: Store, layer: Descriptor, directory: Path, report: Report) -> None:
-    """Write what a layer holds under /models into `directory`; nothing in it can write outside of it."""
-    if layer.media_type not in MODES:
+@contextlib.contextmanager
+def opened(store: Store, layer: Descriptor, report: Report = quiet) -> Iterator[tarfile.TarFile]:
+    """A layer as an archive to go through once, checked against its digest at the end of the block."""
+    if layer.media_type not in _MODES:
         raise ModelCarError(f"A layer of {store.reference} is {layer.media_type}: Roadie reads plain and gzip layers.")
-    stream = Stream(checked(store, layer, report))
+    stream = _Stream(checked(store, layer, report))
     try:
-        with tarfile.open(fileobj=cast(IO[bytes], stream), mode=MODES[layer.media_type], bufsize=BUFFER) as archive:
-            for member in archive:
-                if name := _inside(member.name):
-                    _extract_member(archive, member, name, directory)
+        with tarfile.open(fileobj=cast(IO[bytes], stream), mode=_MODES[layer.media_type], bufsize=BUFFER) as archive:
+            yield archive
     except (tarfile.TarError, zlib.error, EOFError) as error:
         raise ModelCarError(f"Layer {layer.digest} of {store.reference} cannot be unpacked ({error}).") from error
     stream.drain()
+
+
+def extract(store: Store, layer: Descriptor, directory: Path, report: Report) -> None:
+    """Write what a layer holds under /models into `directory`; nothing in it can write outside of it."""
+    with opened(store, layer, report) as archive:
+        for member in archive:
+            if name := _inside(member.name):
+                _extract_member(archive, member, name, directory)
 
 
 def _inside(name: str) -> str:
@@ -63,14 +71,13 @@ def _extract_member(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str
     archive.extract(member.replace(name=name, linkname=linked, deep=False), directory, filter="data")
 
 
-class Stream:
+class _Stream:
     """Chunks as a file that tarfile can read from."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks, self._rest = chunks, memoryview(b"")
 
     def read(self, size: int) -> bytes:
-        """Some bytes, at most `size`; none at the end."""
         if not self._rest:
             self._rest = memoryview(next(self._chunks, b""))
         taken, self._rest = self._rest[:size], self._rest[size:]
