@@ -25,8 +25,19 @@ def _access_options(command: Command) -> Command:
         click.option("--timeout", default=60.0, show_default=True, help="Seconds without an answer or progress."),
         click.option("--password-stdin", is_flag=True, help="Read the password from standard input."),
         click.option("--username", default="", help="Name to log in with; otherwise see `roadie modelcar --help`."),
-        click.option("--ca-file", default="", metavar="FILE", help="PEM file of the CA of a private registry."),
-        click.option("--plain-http", is_flag=True, help="No TLS, which otherwise only loopback is spared."),
+        click.option(
+            "--ca-file",
+            default="",
+            envvar="REGISTRY_CA_FILE",
+            metavar="FILE",
+            help="PEM file of the CA of a private registry; or REGISTRY_CA_FILE.",
+        ),
+        click.option(
+            "--plain-http",
+            is_flag=True,
+            envvar="REGISTRY_PLAIN_HTTP",
+            help="No TLS, which otherwise only loopback is spared; or REGISTRY_PLAIN_HTTP=1.",
+        ),
     ):
         command = option(command)
     return command

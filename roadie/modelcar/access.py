@@ -1,5 +1,6 @@
 """How a registry is reached, and what it answers: values without HTTP behind them, which is slow to import."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -18,6 +19,12 @@ class Access:
     ca_file: str = ""
     timeout: float = 60.0
     own: bool = True
+
+    @classmethod
+    def from_environment(cls) -> "Access":
+        """What a step in a cluster is told by REGISTRY_CA_FILE and REGISTRY_PLAIN_HTTP (1 or true)."""
+        plain = os.environ.get("REGISTRY_PLAIN_HTTP", "").lower() in {"1", "true"}
+        return cls(plain_http=plain, ca_file=os.environ.get("REGISTRY_CA_FILE", ""))
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def push(
         raise UsageError(f"{reference} is a digest, which comes out of a push: give a tag.")
     entries = scan(Path(directory))
     check_files(entries)
-    stop, access = threading.Event(), access or Access()
+    stop, access = threading.Event(), access or Access.from_environment()
     with contextlib.ExitStack() as stack:
         models = stack.enter_context(contextlib.closing(OnnxCheck(entries)))
         store = stack.enter_context(contextlib.closing(open_store(target, access, stop, write=True)))

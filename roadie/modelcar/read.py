@@ -58,7 +58,7 @@ class Pulled:
 
 @contextlib.contextmanager
 def _opened(reference: str, access: Access | None) -> Iterator[Store]:
-    store = open_store(parse_reference(reference), access or Access(), threading.Event())
+    store = open_store(parse_reference(reference), access or Access.from_environment(), threading.Event())
     try:
         yield store
     finally:

@@ -213,6 +213,16 @@ def test_tls_needs_a_certificate_that_somebody_vouches_for(registry_tls: Registr
         modelcar.resolve(reference, access=Access(ca_file=system_cas))
 
 
+def test_a_step_is_told_by_variables_how_to_reach_a_registry(
+    registry_tls: RegistryServer, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGISTRY_CA_FILE", registry_tls.ca_file)
+    round_trip(model, registry_tls.reference("tls/environment"))
+    monkeypatch.delenv("REGISTRY_CA_FILE")
+    monkeypatch.setenv("REGISTRY_PLAIN_HTTP", "true")
+    assert Access.from_environment() == Access(plain_http=True)
+
+
 def test_a_registry_that_is_not_there_is_one_sentence(model: Path) -> None:
     with pytest.raises(RegistryError, match=r"127.0.0.1:9 refuses connections"):
         modelcar.push(model, "127.0.0.1:9/team/model:v1")
