@@ -1,6 +1,7 @@
 """A few threads that share a list of tasks, and stop together."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -50,10 +51,14 @@ def run_all(tasks: Sequence[Callable[[], T]], workers: int, stop: threading.Even
 
 def _end(threads: Sequence[threading.Thread], stop: threading.Event, cut: Callable[[], None]) -> None:
     stop.set()
-    for thread in threads:
-        if thread.ident is not None:
-            thread.join(_GRACE)
+    _join(threads, _GRACE)
     cut()
+    _join(threads, _GRACE)
+
+
+def _join(threads: Sequence[threading.Thread], seconds: float) -> None:
+    """Wait for all of them, that long in all."""
+    deadline = time.monotonic() + seconds
     for thread in threads:
         if thread.ident is not None:
-            thread.join(_GRACE)
+            thread.join(max(0.0, deadline - time.monotonic()))
