@@ -67,6 +67,10 @@ class OnnxCheck:
         if self._process is None:
             return
         said, _ = self._process.communicate()
+        if self._process.returncode < 0:
+            raise ModelCarError(
+                f"The check of {self._paths[0]} was killed: an ONNX model needs its size in free memory."
+            )
         if self._process.returncode:
             path, _, why = said.strip().partition("\n")
             raise ModelCarError(f"{path or self._paths[0]} is not a valid ONNX model ({why[:200]}): export it again.")
