@@ -4,7 +4,6 @@ import ast
 import base64
 import bz2
 import io
-import re
 import tarfile
 import tokenize
 from pathlib import Path
@@ -15,8 +14,16 @@ from roadie.errors import UsageError
 
 PACKAGE = Path(roadie.__file__).resolve().parent
 
-_KFP_ARCHIVE = re.compile(r"__KFP_EMBEDDED_ARCHIVE_B64 = '[A-Za-z0-9+/=]*'")
-_KFP_MODE = "mode='r:gz'"
+# Where KFP's own imports end in the source of a step, and what puts the archive on the path there.
+_IMPORTS_END = "from typing import *\n"
+_UNPACK = """
+ROADIE_ARCHIVE = '{archive}'
+import base64 as _base64, io as _io, sys as _sys, tarfile as _tarfile, tempfile as _tempfile
+_roadie = _tempfile.TemporaryDirectory(prefix='roadie-')
+with _tarfile.open(fileobj=_io.BytesIO(_base64.b64decode(ROADIE_ARCHIVE)), mode='r:bz2') as _tar:
+    _tar.extractall(_roadie.name)
+_sys.path.insert(0, _roadie.name)
+"""
 
 
 def files(body: str, package: Path = PACKAGE) -> dict[str, bytes]:
@@ -74,15 +81,18 @@ def pack(contents: dict[str, bytes]) -> str:
     return base64.b64encode(bz2.compress(buffer.getvalue(), 9)).decode("ascii")
 
 
-def replace_in(source: str, archive: str) -> str:
-    """KFP's step `source` with the archive that it embedded (gzip, with times and owners in it) replaced by `archive`.
+def embed(source: str, archive: str) -> str:
+    """The `source` of a step as KFP composed it, with `archive` unpacked and importable before the step begins.
+
+    KFP can embed a folder itself (``embedded_artifact_path``), but with its times and owners, and with four times as
+    much code around it.
 
     Raises:
         UsageError: the source does not look as that of the KFP version that Roadie pins.
     """
-    replaced, times = _KFP_ARCHIVE.subn(f"__KFP_EMBEDDED_ARCHIVE_B64 = '{archive}'", source, count=1)
-    if times != 1 or _KFP_MODE not in replaced:
+    imports, end, body = source.partition(_IMPORTS_END)
+    if not end:
         raise UsageError(
-            "this kfp embeds files in another way than kfp 2.17.0, which Roadie pins: install requirements.lock again"
+            "this kfp composes steps in another way than kfp 2.17.0, which Roadie pins: install requirements.lock again"
         )
-    return replaced.replace(_KFP_MODE, "mode='r:bz2'")
+    return imports + end + _UNPACK.format(archive=archive) + body

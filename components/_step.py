@@ -11,7 +11,6 @@ environment, which is where ``roadie compile`` puts its options, so that ``kfp d
 
 import inspect
 import os
-import tempfile
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from components import _archive, _lock
 from roadie.errors import UsageError
 
 # The command is one argv string, and Argo keeps the spec and every pod's patch in one object of about 1 MiB.
-STEP_LIMIT = 64_000
+STEP_LIMIT = 40_000
 PIPELINE_LIMIT = 300_000
 
 
@@ -86,17 +85,15 @@ def _component_of_image(function: Callable[..., Any], _packages: Sequence[str], 
 
 
 def _component_with_embedding(function: Callable[..., Any], packages: Sequence[str], settings: Settings) -> Any:
-    with tempfile.TemporaryDirectory() as placeholder:
-        component = dsl.component(
-            function,
-            base_image=settings.base_image,
-            packages_to_install=_lock.read().pins(packages),
-            pip_index_urls=[settings.pip_index_url] if settings.pip_index_url else None,
-            pip_trusted_hosts=[],
-            embedded_artifact_path=placeholder,
-        )
+    component = dsl.component(
+        function,
+        base_image=settings.base_image,
+        packages_to_install=_lock.read().pins(packages),
+        pip_index_urls=[settings.pip_index_url] if settings.pip_index_url else None,
+        pip_trusted_hosts=[],
+    )
     command = component.component_spec.implementation.container.command
-    command[-1] = _archive.replace_in(command[-1], _archive.pack(_archive.files(source_of(function))))
+    command[-1] = _archive.embed(command[-1], _archive.pack(_archive.files(source_of(function))))
     if len(command[-1]) > STEP_LIMIT:
         raise UsageError(
             f"the step {function.__name__} takes {len(command[-1]):,} bytes with what it reaches of roadie, more than "

@@ -1,5 +1,7 @@
 """The step that decides whether the challenger is better than the champion."""
 
+from typing import Optional
+
 from kfp.dsl import HTML, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
 
 from components._step import step
@@ -17,6 +19,8 @@ def evaluate(
     confusion: Output[ClassificationMetrics],
     gate: dict[str, object],
     model_name: str = "model",
+    columns: dict[str, str] = {},  # noqa: B006 - KFP takes defaults from the signature, and {} is its way to say none
+    dataset: Optional[Input[Dataset]] = None,  # noqa: UP045 - the only way that KFP reads
 ) -> str:
     """Score challenger and champion on the same holdout and decide.
 
@@ -32,21 +36,29 @@ def evaluate(
         confusion: Confusion among the countries that are confused most.
         gate: The gate's configuration (metric, mode, margin, confidence, floors); an empty one is refused.
         model_name: The model's name, for the report.
+        columns: The holdout's columns `group`, `label` and `weight`, and what a group is called (`unit`), where they
+            are not those of the charts.
+        dataset: The new charts, to tell how far they are from those that the champion was trained on.
 
     Returns:
         The decision: promote, reject, inconclusive or unchanged.
     """
     from pathlib import Path
 
-    from roadie import evaluation
+    from roadie import data, evaluation
 
-    champion_model = Path(champion.path) / "model" / "1" / "model.onnx"
+    deployed = Path(champion.path) / "model"
+    champion_model = deployed / "1" / "model.onnx"
+    trained_on = data.read_summary(deployed / data.SUMMARY) if dataset else None
     result = evaluation.evaluate(
         Path(challenger.path) / "1" / "model.onnx",
         champion_model if champion_model.exists() else None,
         Path(holdout.path),
         gate=gate,
         report=Path(report.path),
+        columns=evaluation.Columns(**columns),
+        champion_groups=deployed / evaluation.GROUPS_FILE,
+        drift=data.drift(Path(dataset.path), trained_on).to_report() if dataset and trained_on else None,
         facts={
             "model": model_name,
             "champion's version": str(champion.metadata.get("version", "")) or "none",
@@ -57,7 +69,7 @@ def evaluate(
     decision = result.decision
     for name, value in result.metrics.items():
         metrics.log_metric(name, value)
-    metrics.metadata.update(decision=decision.outcome, reason=decision.reason)
+    metrics.metadata.update(decision=decision.outcome, reason=decision.reason, override=result.override)
     confusion.log_confusion_matrix(list(result.confusion.labels), [list(row) for row in result.confusion.matrix])
     print(f"{decision.outcome}: {decision.reason}")
     return str(decision.outcome)

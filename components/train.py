@@ -20,6 +20,7 @@ def train(
     examples: Input[Dataset],
     model: Output[Model],
     curves: Output[Metrics],
+    scores: list[str] = [],  # noqa: B006
     hyperparameters: dict[str, object] = {},  # noqa: B006 - KFP takes defaults from the signature, and {} is its way to say none
     seed: int = 0,
 ) -> None:
@@ -32,20 +33,28 @@ def train(
         examples: The rows to train on, one per song and country with their weight.
         model: The model as a folder in OpenVINO's layout, 1/model.onnx.
         curves: Loss at the end and what the training cost.
+        scores: What cross_validate gave for each set of a sweep; the best set is taken in place of `hyperparameters`.
         hyperparameters: Hyperparameters by name; those left out have their defaults, unknown ones are refused.
         seed: Seed of the initialisation and the order of batches.
     """
     from pathlib import Path
 
-    from roadie import training
+    from roadie import data, evaluation, training
 
+    if scores:
+        sweep = [training.Score.from_json(score) for score in scores]
+        hyperparameters = dict(training.choose(sweep).hyperparameters)
+        print(training.to_markdown(sweep))
     trained = training.train(Path(examples.path), Path(model.path), hyperparameters=hyperparameters, seed=seed)
+    songs = data.read_examples(Path(examples.path))[data.GROUP]
+    (Path(model.path) / evaluation.GROUPS_FILE).write_bytes(evaluation.group_digests(songs))
     model.framework = "onnx"
     model.metadata.update(
         sha256=trained.sha256,
         data_sha256=examples.metadata.get("dataset_sha256", ""),
         source=examples.metadata.get("source", ""),
         seed=seed,
+        hyperparameters=dict(trained.hyperparameters),
         curve=list(trained.curve),
         libraries=dict(trained.libraries),
     )

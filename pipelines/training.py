@@ -4,6 +4,7 @@ from kfp import dsl
 
 from components.bump_version import bump_version
 from components.check_data import check_data
+from components.cross_validate import cross_validate
 from components.evaluate import evaluate
 from components.find_champion import find_champion
 from components.load_charts import load_charts
@@ -38,8 +39,11 @@ def training(
     version: str = "",
     seed: int = 42,
     holdout_share: float = 0.2,
+    holdout_since: str = "",
     split_seed: int = 0,
     hyperparameters: dict[str, object] = {},  # noqa: B006 - KFP takes defaults from the signature
+    sweep: list[dict[str, object]] = [{}],  # noqa: B006
+    folds: int = 0,
     gate: dict[str, object] = GATE,
     source: str = "",
     revision: str = "",
@@ -70,8 +74,12 @@ def training(
         version: The version to give; when empty, ten digits of the revision and twelve of the model's digest.
         seed: Seed of the training.
         holdout_share: Share of the songs that the models are scored on.
+        holdout_since: A date (ISO 8601) that takes the share's place: held out are the songs first seen on it or later.
         split_seed: Seed of the split; keep it over a model's life, or a champion meets songs that it was trained on.
         hyperparameters: Hyperparameters by name; those left out have their defaults.
+        sweep: Sets of changes to the hyperparameters; each is scored by cross-validation on the training songs, and the
+            best goes on. One set is taken as it is.
+        folds: How many parts the cross-validation deals the training songs to; a sweep of several sets needs 2 or more.
         gate: What a challenger must reach; an empty configuration is refused.
         source: Address of the repository that holds the training code, for the image's annotations.
         revision: The commit of the training code, for the version and the image's annotations.
@@ -103,12 +111,23 @@ def training(
         with_s3(charts_task, s3_secret)
         dataset = charts_task.outputs["dataset"]
         checked = check_data(dataset=dataset)
-        parts = split_data(dataset=dataset, holdout_share=holdout_share, seed=split_seed).after(checked)
-        trained = train(examples=parts.outputs["train"], hyperparameters=hyperparameters, seed=seed)
+        parts = split_data(dataset=dataset, holdout_share=holdout_share, since=holdout_since, seed=split_seed).after(
+            checked
+        )
+        with dsl.ParallelFor(sweep, name="sweep") as changes:
+            scored = cross_validate(
+                examples=parts.outputs["train"],
+                changes=changes,
+                hyperparameters=hyperparameters,
+                folds=folds,
+                seed=seed,
+            )
+        trained = train(examples=parts.outputs["train"], scores=dsl.Collected(scored.output), seed=seed)
         decided = evaluate(
             challenger=trained.outputs["model"],
             champion=found.outputs["champion"],
             holdout=parts.outputs["holdout"],
+            dataset=dataset,
             gate=gate,
             model_name=model_name,
         )

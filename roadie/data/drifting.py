@@ -92,6 +92,14 @@ class Drift:
         """One line of JSON, the same for the same drift."""
         return json.dumps(asdict(self), sort_keys=True, allow_nan=False)
 
+    def to_report(self) -> dict[str, object]:
+        """As the gate's report shows it."""
+        features = [
+            {"name": name, "mean_shift": each.shift, "ks": each.ks, "psi": each.psi, "alarm": each.moved}
+            for name, each in self.features.items()
+        ]
+        return {"summary": f"{self.sentence}.", "features": features, "labels": asdict(self.labels)}
+
     def to_markdown(self) -> str:
         """A page: the sentence, and a line for each feature, those that moved first."""
         lines = [

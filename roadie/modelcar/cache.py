@@ -12,8 +12,9 @@ import time
 from dataclasses import astuple
 from pathlib import Path
 
+from roadie.modelcar.content import SMALL_BLOB
 from roadie.modelcar.documents import sha256
-from roadie.modelcar.layers import SMALL_BLOB, Layer
+from roadie.modelcar.layers import Layer
 
 # A file that changed within this many seconds may change again without its times showing it.
 _RACY = 2.0

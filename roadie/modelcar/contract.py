@@ -14,7 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from roadie.errors import ModelCarError
-from roadie.modelcar.files import ROOT, Entry
+from roadie.modelcar.documents import ROOT
+from roadie.modelcar.files import Entry
 from roadie.modelcar.image import Base, Platform
 from roadie.modelcar.store import Store
 from roadie.modelcar.unpack import WHITEOUT, opened

@@ -21,6 +21,9 @@ _DOCKER = {
     "application/vnd.docker.image.rootfs.diff.tar": LAYER,
     "application/vnd.docker.image.rootfs.diff.tar.gzip": f"{LAYER}+gzip",
 }
+# Where KServe looks for a model in the image (see contract.py), and the annotation that says what a layer of it holds.
+ROOT = "models"
+FILES = "io.roadie.files"
 # A registry answers 404 for a manifest whose type is not listed here.
 ACCEPT = ", ".join([MANIFEST, INDEX, *list(_DOCKER)[:2]])
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roadie.errors import ModelCarError
-
-ROOT = "models"
+from roadie.modelcar.documents import ROOT
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from roadie.errors import UsageError
-from roadie.modelcar.documents import CONFIG, INDEX, LAYER, MANIFEST, Descriptor, Document
+from roadie.modelcar.documents import CONFIG, FILES, INDEX, LAYER, MANIFEST, Descriptor, Document
 
-FILES = "io.roadie.files"
 _OCI = "org.opencontainers.image."
 BASE_NAME, BASE_DIGEST, CREATED = f"{_OCI}base.name", f"{_OCI}base.digest", f"{_OCI}created"
 # Short names that push takes for the annotations Roadie's pipelines write.

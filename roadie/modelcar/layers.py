@@ -10,59 +10,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import NamedTuple, Protocol
 
 from roadie.errors import ModelCarError
+from roadie.modelcar.content import BUFFER, Part
 from roadie.modelcar.files import Entry, Stamp
 
-BUFFER = 1 << 20
-# A blob up to this size (bytes) is hashed before it is sent, and goes with the closing request of an upload.
-SMALL_BLOB = 8 << 20
 # A file up to this size shares a layer with others.
 _SMALL = 1 << 20
 _SECTOR = 512
 # Container runtimes stack at most 127 layers; this leaves room for the base's.
 _MAX_OWN_LAYERS = 64
-
-
-class Part(NamedTuple):
-    """Some bytes of a blob; with `file` >= 0 the same bytes lie at `offset` of that open file, for sendfile."""
-
-    view: memoryview
-    file: int = -1
-    offset: int = 0
-
-
-class Content(Protocol):
-    """A blob's bytes, which can be read again from any offset."""
-
-    @property
-    def size(self) -> int:
-        """Bytes in all."""
-
-    @property
-    def label(self) -> str:
-        """What people call it, for progress and errors."""
-
-    def parts(self, start: int = 0) -> Iterator[Part]:
-        """The bytes from `start` on; a part's view is valid until the next one is asked for."""
-
-
-@dataclass(frozen=True)
-class Bytes:
-    """A blob that is small enough to lie in memory: a config."""
-
-    body: bytes
-    label: str = "config"
-
-    @property
-    def size(self) -> int:
-        """Bytes in all."""
-        return len(self.body)
-
-    def parts(self, start: int = 0) -> Iterator[Part]:
-        """All of it at once."""
-        yield Part(memoryview(self.body)[start:])
 
 
 @dataclass(frozen=True)

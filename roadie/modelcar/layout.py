@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from roadie.errors import ModelCarError
+from roadie.modelcar.content import BUFFER, Content
 from roadie.modelcar.documents import INDEX, Descriptor, Document
-from roadie.modelcar.layers import BUFFER, Content
 from roadie.modelcar.reference import Reference
 from roadie.modelcar.retry import CancelledError
 from roadie.modelcar.store import Blob, Report, Store

@@ -9,7 +9,8 @@ from pathlib import Path
 from roadie.errors import UsageError
 from roadie.modelcar.access import Access
 from roadie.modelcar.base import EMBEDDED
-from roadie.modelcar.files import ROOT, Entry, scan
+from roadie.modelcar.documents import ROOT
+from roadie.modelcar.files import Entry, scan
 from roadie.modelcar.push import push
 
 REVISION_DIGITS, MODEL_DIGITS = 10, 12
@@ -93,13 +94,21 @@ def default_version(revision: str, digest: str) -> str:
 def model_digest(model: Path) -> str:
     """The sha256 of a model: of its one file, or of the sorted lines that ``sha256sum`` prints for its files.
 
+    What is served lies in folders that are numbers (OpenVINO Model Server, "Preparing a Model Repository"); what stands
+    beside them tells about the model and is not part of it. Without such a folder everything is the model.
+
     Raises ModelCarError when the folder cannot be read.
     """
-    files = [entry for entry in scan(model) if entry.stamp]
+    found = [entry for entry in scan(model) if entry.stamp]
+    files = [entry for entry in found if _is_served(entry)] or found
     if len(files) == 1:
         return _sha256(files[0])
     lines = sorted(f"{_sha256(entry)}  {entry.name.removeprefix(f'{ROOT}/')}\n" for entry in files)
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _is_served(entry: Entry) -> bool:
+    return entry.name.split("/")[1].isdecimal()
 
 
 def _sha256(entry: Entry) -> str:

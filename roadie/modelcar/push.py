@@ -15,11 +15,12 @@ from roadie.errors import ModelCarError, UsageError
 from roadie.modelcar.access import Access
 from roadie.modelcar.base import EMBEDDED, open_base
 from roadie.modelcar.cache import DigestCache
+from roadie.modelcar.content import SMALL_BLOB, Bytes
 from roadie.modelcar.contract import OnnxCheck, check_base, check_files
 from roadie.modelcar.documents import Descriptor, Document
 from roadie.modelcar.files import scan
 from roadie.modelcar.image import Base, ModelImage, compose, essence, full_annotations, layer_descriptor
-from roadie.modelcar.layers import SMALL_BLOB, Bytes, Layer, plan
+from roadie.modelcar.layers import Layer, plan
 from roadie.modelcar.reference import Reference, parse_reference
 from roadie.modelcar.retry import CancelledError
 from roadie.modelcar.store import Blob, Report, Store, StoredBlob, open_store, quiet

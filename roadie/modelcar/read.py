@@ -12,8 +12,7 @@ from pathlib import Path
 
 from roadie.errors import ModelCarError
 from roadie.modelcar.access import Access
-from roadie.modelcar.files import ROOT
-from roadie.modelcar.image import FILES
+from roadie.modelcar.documents import FILES, ROOT
 from roadie.modelcar.reference import parse_reference
 from roadie.modelcar.store import Report, Store, open_store, quiet
 from roadie.modelcar.tree import config_of, manifests_of, top_of

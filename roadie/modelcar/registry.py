@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 from roadie.errors import RegistryError
 from roadie.modelcar.access import Access, Answer
 from roadie.modelcar.auth import Authorizer, TokenRefusedError
+from roadie.modelcar.content import Content
 from roadie.modelcar.credentials import find_credentials
 from roadie.modelcar.documents import ACCEPT, MANIFEST, Descriptor, Document
-from roadie.modelcar.layers import Content
 from roadie.modelcar.reference import Reference
 from roadie.modelcar.retry import RefusedError, retrying, wait_before
 from roadie.modelcar.store import Blob, Report, Store

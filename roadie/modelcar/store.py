@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from roadie.modelcar.access import Access
+from roadie.modelcar.content import Content, Part
 from roadie.modelcar.documents import Descriptor, Document
-from roadie.modelcar.layers import Content, Part
 from roadie.modelcar.reference import Reference
 
 # Called as report(label, bytes done so far, bytes in all) while a blob is moved.

@@ -18,8 +18,8 @@ from urllib.parse import SplitResult, urlsplit
 from roadie.errors import RegistryError
 from roadie.modelcar.access import Access, Answer
 from roadie.modelcar.connect import Connector, ProxiedConnection, failure
+from roadie.modelcar.content import BUFFER, Part
 from roadie.modelcar.documents import MAX_DOCUMENT
-from roadie.modelcar.layers import BUFFER, Part
 from roadie.modelcar.urls import absolute, host_of, same_origin
 
 _REDIRECTS = {301, 302, 303, 307, 308}

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import IO, Literal, cast
 
 from roadie.errors import ModelCarError
-from roadie.modelcar.documents import LAYER, Descriptor
-from roadie.modelcar.files import ROOT
-from roadie.modelcar.layers import BUFFER
+from roadie.modelcar.content import BUFFER
+from roadie.modelcar.documents import LAYER, ROOT, Descriptor
 from roadie.modelcar.store import Report, Store, quiet
 
 _MODES: dict[str, Literal["r|", "r|gz"]] = {LAYER: "r|", f"{LAYER}+gzip": "r|gz"}

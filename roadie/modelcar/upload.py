@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from roadie.errors import RegistryError
 from roadie.modelcar.access import Answer
-from roadie.modelcar.layers import SMALL_BLOB, Content, Part
+from roadie.modelcar.content import SMALL_BLOB, Content, Part
 from roadie.modelcar.retry import CancelledError, RefusedError, wait_before
 from roadie.modelcar.store import Blob, Report
 from roadie.modelcar.transport import Body

@@ -41,15 +41,13 @@ def run_here(
             f"{sys.executable} has a space in its path, which kfp.local cannot run: make the environment elsewhere"
         )
     folder = _new_folder(state / "runs", pipeline.name)
-    steps: dict[str, StepRun] = {}
+    steps: dict[int, StepRun] = {}
     for event in _events(pipeline, arguments, folder):
-        key = event["component"]
-        name = pipeline.steps.get(key, key)
         if event["event"] == "start":
-            step = StepRun(name, key.removeprefix("comp-"), "running", log=event["log"])
+            step = _started(pipeline, event)
         else:
-            step = _ended(steps[key], {**event, "outputs": _with_pages(event["outputs"], folder)})
-        steps[key] = step
+            step = _ended(steps[event["number"]], {**event, "outputs": _with_pages(event["outputs"], folder)})
+        steps[event["number"]] = step
         listener(step)
     ended = all(step.state == "succeeded" for step in steps.values())
     code = int((folder / "exit-code").read_text())
@@ -144,6 +142,12 @@ def _with_pages(outputs: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             shutil.copyfile(value["path"], page)
             placed[name] = {**value, "path": str(page)}
     return placed
+
+
+def _started(pipeline: Pipeline, event: Mapping[str, Any]) -> StepRun:
+    key, turn = event["component"], event["turn"]
+    name = pipeline.steps.get(key, key) + (f" ({turn})" if turn > 1 else "")
+    return StepRun(name, key.removeprefix("comp-"), "running", log=event["log"])
 
 
 def _ended(step: StepRun, event: Mapping[str, Any]) -> StepRun:

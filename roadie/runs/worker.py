@@ -4,15 +4,42 @@ It reads one JSON object on standard input (pipeline, arguments, root, logs) and
 file descriptor in its argument: ``{"event": "start" | "end", ...}``. kfp.local has no progress hook, prints everything
 to standard output and keeps a step's outputs to itself; so the one function that runs a step is wrapped here, in a
 process of its own, where nothing else is disturbed by it.
+
+The turns of a loop are one component: kfp.local runs them at the same time, in one folder. Each gets its own here.
 """
 
 import contextlib
+import io
+import itertools
 import json
 import os
 import sys
+import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any, TextIO
+
+
+class _PerThread(io.TextIOBase):
+    """A standard output that goes where the thread that writes wants it to."""
+
+    def __init__(self, otherwise: TextIO) -> None:
+        self._otherwise = otherwise
+        self._own = threading.local()
+
+    def write(self, text: str) -> int:
+        return int(getattr(self._own, "file", self._otherwise).write(text))
+
+    def flush(self) -> None:
+        getattr(self._own, "file", self._otherwise).flush()
+
+    @contextlib.contextmanager
+    def into(self, path: Path) -> Any:
+        """Write to `path` in this thread, until the block ends."""
+        with path.open("a", encoding="utf-8") as self._own.file:
+            yield
+        del self._own.file
 
 
 def main() -> int:
@@ -35,22 +62,31 @@ def _report_steps(events: TextIO, logs: Path) -> None:
     from kfp.local import status, task_dispatcher
 
     run_step = task_dispatcher.run_single_task_implementation
+    output = _PerThread(sys.stdout)
+    sys.stdout = output
+    numbers, turns, lock = itertools.count(1), Counter[str](), threading.Lock()
 
     def emit(**event: Any) -> None:
-        events.write(json.dumps(event) + "\n")
+        with lock:
+            events.write(json.dumps(event) + "\n")
 
     def reporting(*positional: Any, **arguments: Any) -> Any:
         component = str(arguments["component_name"])
-        log = logs / f"{component.removeprefix('comp-')}.log"
-        emit(event="start", component=component, log=str(log))
+        with lock:
+            number = next(numbers)
+            turns[component] += 1
+            turn = turns[component]
+        log = logs / f"{number:03}-{component.removeprefix('comp-')}.log"
+        if turn > 1:
+            arguments["pipeline_root"] = str(Path(arguments["pipeline_root"]) / f"turn-{turn}")
+        emit(event="start", number=number, component=component, turn=turn, log=str(log))
         began = time.monotonic()
-        with log.open("a", encoding="utf-8") as output, contextlib.redirect_stdout(output):
+        with output.into(log):
             outputs, state = run_step(*positional, **{**arguments, "raise_on_error": False})
-        succeeded = state == status.Status.SUCCESS
         emit(
             event="end",
-            component=component,
-            state="succeeded" if succeeded else "failed",
+            number=number,
+            state="succeeded" if state == status.Status.SUCCESS else "failed",
             seconds=time.monotonic() - began,
             outputs={name: _plain(value) for name, value in outputs.items()},
         )

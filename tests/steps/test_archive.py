@@ -60,7 +60,7 @@ def test_the_archive_tells_neither_times_nor_owners(package: Path) -> None:
 
 def test_a_source_that_kfp_laid_out_in_another_way_is_refused() -> None:
     with pytest.raises(UsageError, match="kfp 2.17.0"):
-        _archive.replace_in("print('no archive here')", "QQ==")
+        _archive.embed("print('no imports here')", "QQ==")
 
 
 SOURCE = '''\

@@ -96,7 +96,7 @@ def test_the_image_variant_embeds_nothing_and_calls_no_pip(tmp_path: Path) -> No
         assert container["image"] == "registry.example.com/roadie:1", name
         text = " ".join(container["command"])
         assert "pip install" not in text, name
-        assert "ARCHIVE_B64" not in text, name
+        assert "ROADIE_ARCHIVE" not in text, name
 
 
 def test_mirrors_of_image_and_index_reach_every_step(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_secrets_are_named_by_parameters_and_may_be_missing() -> None:
 def test_a_step_finds_all_that_it_imports_in_what_it_carries(path: Path, tmp_path: Path) -> None:
     """Imports every module of the step's archive where the checkout is out of reach."""
     [container] = containers(compiled(path)[0]).values()
-    found = re.search(r"ARCHIVE_B64 = '([^']+)'", container["command"][-1])
+    found = re.search(r"ROADIE_ARCHIVE = '([^']+)'", container["command"][-1])
     assert found
     raw = bz2.decompress(base64.b64decode(found[1]))
     with tarfile.open(fileobj=io.BytesIO(raw)) as tar:

@@ -10,8 +10,8 @@ import pytest
 
 from roadie import modelcar
 from roadie.errors import ModelCarError
+from roadie.modelcar.content import Bytes
 from roadie.modelcar.documents import CONFIG, LAYER, MANIFEST, Document, sha256
-from roadie.modelcar.layers import Bytes
 from roadie.modelcar.layout import Layout
 from roadie.modelcar.reference import Reference
 from roadie.modelcar.store import quiet

@@ -33,6 +33,20 @@ def vanish(text: str) -> str:
     return text
 
 
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def slowly(number: int) -> str:
+    import time
+
+    print(f"turn of {number}", flush=True)
+    time.sleep(0.5 / number)
+    return f"number {number}"
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def gather(texts: list) -> str:
+    return ", ".join(texts)
+
+
 def compiled(pipeline: object, folder: Path) -> Pipeline:
     path = folder / "pipeline.yaml"
     compiler.Compiler().compile(pipeline, str(path))  # type: ignore[arg-type]
@@ -158,3 +172,20 @@ def test_an_interpreter_that_kfp_cannot_call_is_named(
 
 def test_paths_with_spaces_and_beyond_ascii_are_fine_for_the_rest(greeting: Pipeline, tmp_path: Path) -> None:
     assert run_here(greeting, {"name": "wörld"}, tmp_path / "stä te").state == "succeeded"
+
+
+def test_the_turns_of_a_loop_keep_their_results_and_their_logs_apart(tmp_path: Path) -> None:
+    @dsl.pipeline(name="looping")
+    def pipeline(numbers: list[int] = [1, 2, 3, 4]) -> None:  # noqa: B006 - a pipeline's default
+        with dsl.ParallelFor(numbers) as number:
+            turn = slowly(number=number)
+        gather(texts=dsl.Collected(turn.output))
+
+    outcome = run_here(compiled(pipeline, tmp_path), {}, tmp_path)
+    assert outcome.state == "succeeded"
+    assert outcome.steps[-1].outputs == {"Output": "number 1, number 2, number 3, number 4"}
+    turns = [step for step in outcome.steps if step.component == "slowly"]
+    assert {step.name for step in turns} == {"slowly", "slowly (2)", "slowly (3)", "slowly (4)"}
+    for step in turns:
+        said = [line for line in Path(step.log).read_text().splitlines() if "turn of" in line]
+        assert [line.split()[-1] for line in said] == [str(step.outputs["Output"]).split()[-1]]
