@@ -72,11 +72,11 @@ def split(
         UsageError: the share is not between 0 and 1, `since` is no date, or both `since` and `fixed` are given.
         DataError: a table cannot be read or lacks a column, or one side would be empty.
     """
-    table = read_table(examples, {group, label})
+    table = read_table(examples, (group, label))
     if fixed and since:
         raise UsageError("A fixed holdout and a cut in time were both asked for; give one of them")
     if fixed:
-        held, how = _like(table, read_table(fixed, {group, label}), fixed), f"the fixed holdout {fixed.name}"
+        held, how = _like(table, read_table(fixed, (group, label)), fixed), f"the fixed holdout {fixed.name}"
         learnt = table.filter(~pl.col(group).is_in(held[group].unique().implode()))
     elif since:
         learnt, held = _cut(table, _date(since), group)
@@ -107,7 +107,7 @@ def balanced_seed(
     Raises:
         DataError, UsageError: as `split`.
     """
-    table = read_table(examples, {group, label})
+    table = read_table(examples, (group, label))
     groups = table[group].unique().sort()
 
     def imbalance(seed: int) -> float:

@@ -2,7 +2,7 @@
 
 import contextlib
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -85,7 +85,7 @@ def read_examples(path: Path) -> pl.DataFrame:
         return table.collect()
 
 
-def read_table(path: Path, needed: Collection[str]) -> pl.DataFrame:
+def read_table(path: Path, needed: Sequence[str]) -> pl.DataFrame:
     """Read a table of any columns, `needed` among them and without nulls.
 
     Raises:

@@ -6,7 +6,6 @@ The pieces are apart so that each set can be scored in a pod of its own: `plan`,
 
 import hashlib
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ from roadie.training.hyperparameters import Hyperparameters
 from roadie.training.table import Table, read_table
 from roadie.training.trainers import parse_hyperparameters
 
-MINIMUM_FOLDS = 2
 DIGITS = 6  # of a log loss that a choice looks at: further ones depend on the machine
 
 
@@ -37,7 +35,6 @@ class Score:
     log_loss: float | None = None
     gain: float | None = None
     folds: tuple[float, ...] = ()
-    seconds: float = 0.0
     problem: str = ""
 
     def to_json(self) -> str:
@@ -77,13 +74,12 @@ def cross_validate(examples: Path, *, hyperparameters: Mapping[str, object], see
         TrainingError: the hyperparameters are unusable, the folds are too many for the songs, or nothing can be learnt.
         DataError: the table is broken.
     """
-    started = time.perf_counter()
     settings = parse_hyperparameters(hyperparameters)
     check_seed(seed)
     if folds == 0:
         return Score(dict(hyperparameters))
     table = read_table(examples)
-    if not MINIMUM_FOLDS <= folds <= table.songs:
+    if not 1 < folds <= table.songs:
         raise TrainingError(
             f"Cross-validation in {folds} folds is not possible with {table.songs:,} songs; a usual number is 5"
         )
@@ -101,7 +97,6 @@ def cross_validate(examples: Path, *, hyperparameters: Mapping[str, object], see
         log_loss=float(own / entries),
         gain=float((prior - own) / entries),
         folds=tuple(float(loss) for loss in losses[:, 1] / losses[:, 0]),
-        seconds=round(time.perf_counter() - started, 3),
     )
 
 
@@ -113,12 +108,14 @@ def choose(scores: Sequence[Score]) -> Score:
     Raises:
         TrainingError: there is no score, or none that could be compared.
     """
-    scored = [score for score in scores if score.log_loss is not None and np.isfinite(score.log_loss)]
-    alone = [score for score in scores if not score.problem] if len(scores) == 1 else []
-    if not scored and not alone:
-        problems = "; ".join(dict.fromkeys(score.problem for score in scores if score.problem)) or "there is no score"
-        raise TrainingError(f"No set of hyperparameters can be chosen: {problems}; change the sweep")
-    return min(scored or alone, key=lambda score: (round(score.log_loss or 0.0, DIGITS), _canonical(score)))
+    usable = [score for score in scores if not score.problem and (score.log_loss is not None or len(scores) == 1)]
+    if not usable:
+        problems = "; ".join(dict.fromkeys(score.problem for score in scores if score.problem))
+        raise TrainingError(
+            f"No set of hyperparameters can be chosen: {problems or 'none was scored, which takes 2 folds or more'}; "
+            "change the sweep"
+        )
+    return min(usable, key=lambda score: (round(score.log_loss or 0.0, DIGITS), _canonical(score)))
 
 
 def to_markdown(scores: Sequence[Score]) -> str:
@@ -151,8 +148,10 @@ def deal(table: Table, folds: int, seed: int) -> NDArray[np.int64]:
 def _judge(settings: Hyperparameters, table: Table, judged: NDArray[np.bool_], seed: int) -> tuple[float, float, float]:
     """Of one fold: chart entries, and the sums of weight * -log p of the model and of the class prior."""
     learnt = table.where(~judged)
-    known = np.isin(table.labels, [table.classes.index(name) for name in learnt.classes])
-    test = table.where(judged & known)
+    foreseen = judged & np.isin(table.labels, np.flatnonzero(np.isin(table.classes, learnt.classes)))
+    if not foreseen.any():
+        return 0.0, 0.0, 0.0
+    test = table.where(foreseen)
     labels = np.searchsorted(learnt.classes, test.classes)[test.labels]
     chances = fit(settings, learnt, seed).answer(test.features)[np.arange(len(labels)), labels]
     own = float(test.weights @ -np.log(np.maximum(chances, np.finfo(np.float64).tiny)))

@@ -114,3 +114,6 @@ def test_a_drift_is_json_a_page_and_metrics(examples: Path, tmp_path: Path) -> N
     assert found.metrics["drift_features_moved"] == 1.0
     assert found.metrics["drift_energy_psi"] == found.features["energy"].psi
     assert len(found.metrics) == 2 + 3 * len(data.FEATURES)
+    report = found.to_report()
+    assert report["summary"] == f"{found.sentence}."
+    assert [each["name"] for each in report["features"] if each["alarm"]] == ["energy"]
