@@ -93,6 +93,11 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     state: GitServer
 
+    def handle(self) -> None:
+        # Clients that are killed hang up in the middle.
+        with contextlib.suppress(ConnectionError):
+            super().handle()
+
     def do_GET(self) -> None:
         self._serve(b"")
 
@@ -145,20 +150,22 @@ class _Handler(BaseHTTPRequestHandler):
         }
         if not self.state.old:
             environment["GIT_PROTOCOL"] = self.headers.get("Git-Protocol", "")
-        process = subprocess.Popen(
-            ["git", "http-backend"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-        )
-        assert process.stdin is not None and process.stdout is not None
-        feeder = threading.Thread(target=self._feed, args=(process.stdin, body))
-        feeder.start()
-        if self.state.lost_answers and self.command == "POST" and url.path.endswith("receive-pack"):
+        pipe = subprocess.PIPE
+        with subprocess.Popen(["git", "http-backend"], stdin=pipe, stdout=pipe, env=environment) as process:
+            feeder = threading.Thread(target=self._feed, args=(process.stdin, body))
+            feeder.start()
+            try:
+                self._answer_of(process.stdout, url.path)
+            finally:
+                feeder.join()
+
+    def _answer_of(self, output: Any, path: str) -> None:
+        if self.state.lost_answers and self.command == "POST" and path.endswith("receive-pack"):
             self.state.lost_answers -= 1
-            process.stdout.read()
+            output.read()
             self._answer(502, [], b"bad gateway")
         else:
-            self._relay(process.stdout)
-        feeder.join()
-        process.wait()
+            self._relay(output)
 
     @staticmethod
     def _feed(pipe: Any, body: bytes) -> None:
