@@ -55,17 +55,17 @@ class Layer:
     def parts(self, start: int = 0) -> Iterator[Part]:
         """The archive from `start` on; ModelCarError when a file is not what it was when it was listed."""
         buffer = memoryview(bytearray(BUFFER))
-        pending = b""
+        pending = bytearray()
         for piece in self._pieces():
             size = len(piece) if isinstance(piece, bytes) else piece.size
             skip = min(start, size)
             start -= skip
             if isinstance(piece, bytes):
                 pending += piece[skip:]
-            elif size > skip:
-                if pending:
-                    yield Part(memoryview(pending))
-                    pending = b""
+            if pending and (len(pending) >= BUFFER or not isinstance(piece, bytes)):
+                yield Part(memoryview(pending))
+                pending = bytearray()
+            if not isinstance(piece, bytes) and size > skip:
                 yield from _file_parts(piece, skip, buffer)
         yield Part(memoryview(pending))
 
