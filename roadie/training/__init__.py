@@ -10,14 +10,15 @@ A trainer is one class in one file of `trainers/`: its fields are its hyperparam
 work, and `describe` lists the fields for people. The same table, hyperparameters, seed, libraries and kind of
 machine give the same bytes; the file's metadata names them.
 
-A sweep is `plan`, a `cross_validate` for each set of hyperparameters, wherever that runs, and `choose`. It sees
-nothing but the training songs.
+A sweep is a `cross_validate` for each set of hyperparameters, wherever that runs, and `choose`. It sees nothing but
+the training songs.
 """
 
+from roadie.training.describing import Description, describe
 from roadie.training.fit import Trained, train
 from roadie.training.hyperparameters import Hyperparameters
-from roadie.training.sweep import Score, choose, cross_validate, plan, to_markdown
-from roadie.training.trainers import TRAINERS, Description, describe, parse_hyperparameters
+from roadie.training.sweep import Score, choose, cross_validate, to_markdown
+from roadie.training.trainers import TRAINERS, parse_hyperparameters
 
 __all__ = [
     "TRAINERS",
@@ -29,7 +30,6 @@ __all__ = [
     "cross_validate",
     "describe",
     "parse_hyperparameters",
-    "plan",
     "to_markdown",
     "train",
 ]

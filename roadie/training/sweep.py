@@ -1,7 +1,6 @@
 """A sweep: score some sets of hyperparameters on the training songs and choose one; the holdout has no part in it.
 
-The pieces are apart so that each set can be scored in a pod of its own: `plan`, then `cross_validate` for each, then
-`choose`.
+The two are apart so that each set can be scored in a pod of its own: `cross_validate` for each, then `choose`.
 """
 
 import hashlib
@@ -51,16 +50,6 @@ class Score:
             raise TrainingError(
                 f"A score of the sweep cannot be read ({type(error).__name__}: {error}); run the sweep again"
             ) from error
-
-
-def plan(hyperparameters: Mapping[str, object], sweep: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
-    """The sets to score: `hyperparameters` with each of the sweep's changes, once each; themselves without a sweep.
-
-    Raises:
-        TrainingError: one of the sets is unusable, which is said before any pod starts.
-    """
-    sets = [{**hyperparameters, **changes} for changes in sweep or [{}]]
-    return list({parse_hyperparameters(each).model_dump_json(): each for each in sets}.values())
 
 
 def cross_validate(examples: Path, *, hyperparameters: Mapping[str, object], seed: int, folds: int = 5) -> Score:
@@ -121,14 +110,13 @@ def choose(scores: Sequence[Score]) -> Score:
 def to_markdown(scores: Sequence[Score]) -> str:
     """The scores as a page, the best first."""
     best_first = sorted(scores, key=lambda score: (score.log_loss is None, score.log_loss or 0.0, _canonical(score)))
-    lines = ["# Sweep", "", "| hyperparameters | log loss | gain over the prior | folds |", "| --- | --- | --- | --- |"]
+    lines = ["# Sweep", "", "| hyperparameters | log loss | gain over the prior |", "| --- | --- | --- |"]
     for score in best_first:
         settings = ", ".join(f"{name}: {value}" for name, value in sorted(score.hyperparameters.items())) or "defaults"
-        if score.log_loss is None or score.gain is None:
-            lines.append(f"| {settings} | {score.problem or 'not scored'} | | |")
-        else:
-            folds = f"{min(score.folds):.4f} to {max(score.folds):.4f}"
-            lines.append(f"| {settings} | {score.log_loss:.4f} | {score.gain:+.4f} | {folds} |")
+        found = f"{score.problem or 'not scored'} | "
+        if score.log_loss is not None and score.gain is not None:
+            found = f"{score.log_loss:.4f} | {score.gain:+.4f}"
+        lines.append(f"| {settings} | {found} |")
     return "\n".join(lines) + "\n"
 
 

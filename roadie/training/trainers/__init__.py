@@ -1,10 +1,8 @@
 """The trainers by name. To add one: a file with one subclass of ``Hyperparameters``, and a line here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pydantic import ValidationError
-from pydantic.fields import FieldInfo
 
 from roadie.errors import TrainingError
 from roadie.training.hyperparameters import Hyperparameters
@@ -13,42 +11,6 @@ from roadie.training.trainers.mlp import Mlp
 
 TRAINERS: Mapping[str, type[Hyperparameters]] = {"mlp": Mlp, "logistic": Logistic}
 DEFAULT_TRAINER = "mlp"
-
-
-@dataclass(frozen=True)
-class Description:
-    """One hyperparameter of a trainer in words, for people; `allowed` is empty where any value of the type will do."""
-
-    trainer: str
-    name: str
-    default: object
-    allowed: str
-    meaning: str
-
-
-def describe() -> tuple[Description, ...]:
-    """Every hyperparameter of every trainer, the trainer's own first and then those that all have."""
-    shared = Hyperparameters.model_fields
-    return tuple(
-        Description(trainer, name, field.default, _allowed(field), field.description or "")
-        for trainer, model in TRAINERS.items()
-        for name, field in sorted(
-            model.model_fields.items(), key=lambda item: item[0] in shared and item[0] != "trainer"
-        )
-    )
-
-
-def _allowed(field: FieldInfo) -> str:
-    """The bounds of a field, such as `above 0, at most 1`."""
-    found = {type(bound).__name__: bound for bound in field.metadata}
-    texts = (
-        ("Ge", "ge", "at least {:,.10g}"),
-        ("Gt", "gt", "above {:,.10g}"),
-        ("Le", "le", "at most {:,.10g}"),
-        ("MinLen", "min_length", "at least {} of them"),
-        ("MaxLen", "max_length", "at most {}"),
-    )
-    return ", ".join(text.format(getattr(found[kind], name)) for kind, name, text in texts if kind in found)
 
 
 def parse_hyperparameters(values: Mapping[str, object]) -> Hyperparameters:

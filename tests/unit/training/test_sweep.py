@@ -1,11 +1,9 @@
-import json
-
 import numpy as np
 import polars as pl
 import pytest
 
 from roadie.errors import TrainingError
-from roadie.training import Score, choose, cross_validate, plan, to_markdown
+from roadie.training import Score, choose, cross_validate, to_markdown
 from roadie.training.sweep import deal
 from roadie.training.table import read_table
 
@@ -95,22 +93,6 @@ def test_a_score_survives_json(score):
     assert Score.from_json(score.to_json()) == score
     with pytest.raises(TrainingError, match="A score of the sweep cannot be read"):
         Score.from_json('{"log_loss": 1}')
-
-
-def test_a_plan_changes_the_base_and_drops_repetitions():
-    base = {"epochs": 10}
-    assert plan(base, []) == [base]
-    assert plan(base, [{}, {"l2": 0.3}, {"epochs": 10.0}, {"l2": 0.3, "epochs": 5}]) == [
-        base,
-        {"epochs": 10, "l2": 0.3},
-        {"epochs": 5, "l2": 0.3},
-    ]
-    json.dumps(plan(base, [{"hidden_layers": [64, 32]}]))
-
-
-def test_a_plan_with_an_unusable_set_is_refused_before_anything_runs():
-    with pytest.raises(TrainingError, match="no hyperparameter epoch"):
-        plan({}, [{}, {"epoch": 3}])
 
 
 @pytest.mark.parametrize("folds", [1, -1, 10_000_000])
