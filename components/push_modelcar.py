@@ -54,6 +54,7 @@ def push_modelcar(
         source=source,
         revision=revision,
         trigger=trigger,
+        override=str(metrics.metadata.get("override", "")),
         base=base,
         data_digest=str(model.metadata.get("data_sha256", "")),
         # Its own figures alone: what it was compared with is not a property of the model.

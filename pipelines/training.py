@@ -43,7 +43,7 @@ def training(
     split_seed: int = 0,
     hyperparameters: dict[str, object] = {},  # noqa: B006 - KFP takes defaults from the signature
     sweep: list[dict[str, object]] = [{}],  # noqa: B006
-    folds: int = 0,
+    folds: int = 5,
     gate: dict[str, object] = GATE,
     source: str = "",
     revision: str = "",
@@ -78,8 +78,8 @@ def training(
         split_seed: Seed of the split; keep it over a model's life, or a champion meets songs that it was trained on.
         hyperparameters: Hyperparameters by name; those left out have their defaults.
         sweep: Sets of changes to the hyperparameters; each is scored by cross-validation on the training songs, and the
-            best goes on. One set is taken as it is.
-        folds: How many parts the cross-validation deals the training songs to; a sweep of several sets needs 2 or more.
+            best goes on.
+        folds: How many parts the cross-validation deals the training songs to; 0 leaves it out where there is one set.
         gate: What a challenger must reach; an empty configuration is refused.
         source: Address of the repository that holds the training code, for the image's annotations.
         revision: The commit of the training code, for the version and the image's annotations.

@@ -1,5 +1,6 @@
 """``roadie compile``: the YAML that clusters run."""
 
+import json
 from pathlib import Path
 
 import click
@@ -15,16 +16,25 @@ import click
 @click.option("--base-image", default="", help="A mirror of the stock Python image.  [default: python:3.11]")
 @click.option("--pip-index-url", default="", help="A mirror of the package index.")
 @click.option(
+    "--resources",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="YAML that says what steps ask for: {train: {cpu: 2, memory: 4Gi, accelerator: nvidia.com/gpu}}.",
+)
+@click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder to write to.  [default: compiled/ of the checkout]",
 )
-def compile_command(check: bool, image: str, base_image: str, pip_index_url: str, output: Path | None) -> None:
+def compile_command(
+    check: bool, image: str, base_image: str, pip_index_url: str, resources: Path | None, output: Path | None
+) -> None:
     """Compile every step and pipeline of the checkout one stands in."""
     from roadie import runs
     from roadie.errors import RunError
 
     options = {"ROADIE_IMAGE": image, "ROADIE_BASE_IMAGE": base_image, "ROADIE_PIP_INDEX_URL": pip_index_url}
+    if resources:
+        options["ROADIE_RESOURCES"] = json.dumps(_steps_in(resources))
     root = Path.cwd()
     folder = output or root / "compiled"
     texts = runs.compile_all(root, {name: value for name, value in options.items() if value})
@@ -37,6 +47,20 @@ def compile_command(check: bool, image: str, base_image: str, pip_index_url: str
         click.echo(_shortened(diff))
         raise RunError(f"{folder} is not what the sources compile to: run `make compile` and commit the result")
     click.echo(f"{len(texts)} files in {folder} are what the sources compile to", err=True)
+
+
+def _steps_in(resources: Path) -> dict[str, object]:
+    import yaml
+
+    from roadie.errors import UsageError
+
+    try:
+        steps = yaml.safe_load(resources.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{resources} is not readable as YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(steps, dict) or not all(isinstance(each, dict) for each in steps.values()):
+        raise UsageError(f"{resources} must name steps and what each asks for, such as train: {{cpu: 2, memory: 4Gi}}")
+    return steps
 
 
 def _shortened(diff: str, width: int = 160) -> str:

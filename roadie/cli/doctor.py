@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 import click
 
-GIT_NEEDED = (2, 30)
+GIT_NEEDED = (2, 31)  # GIT_CONFIG_COUNT, by which credentials reach git
 FREE_NEEDED = 1_000_000_000  # bytes; a run keeps its artifacts, a demo some ten megabytes
 
 

@@ -1,6 +1,7 @@
 """``roadie run``: a compiled pipeline on this machine."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,4 +80,19 @@ def _described(pipeline: "Pipeline") -> str:
     for parameter in pipeline.parameters.values():
         default = "required" if parameter.required else f"default {json.dumps(parameter.default)}"
         lines += [f"{parameter.name} ({parameter.type.lower()}, {default})", f"    {parameter.description}"]
+    if "hyperparameters" in pipeline.parameters:
+        lines += ["", *_hyperparameters()]
     return "\n".join(lines)
+
+
+def _hyperparameters() -> Iterator[str]:
+    from roadie import training
+
+    trainer = ""
+    for each in training.describe():
+        if each.trainer != trainer:
+            trainer = each.trainer
+            yield f"hyperparameters of the trainer {trainer}"
+        allowed = f", {each.allowed}" if each.allowed else ""
+        yield f"  {each.name} (default {json.dumps(each.default)}{allowed})"
+        yield f"      {each.meaning}"

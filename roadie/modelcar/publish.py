@@ -14,6 +14,7 @@ from roadie.modelcar.files import Entry, scan
 from roadie.modelcar.push import push
 
 REVISION_DIGITS, MODEL_DIGITS = 10, 12
+LONGEST = 1000  # letters of a trailer, see roadie.gitops
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ def publish(
     data_digest: str = "",
     metrics: Mapping[str, float] | None = None,
     trigger: str = "",
+    override: str = "",
     base: str = EMBEDDED,
     access: Access | None = None,
 ) -> Published:
@@ -54,9 +56,10 @@ def publish(
     provenance = {
         "model_digest": f"sha256:{digest}",
         "data": f"sha256:{data_digest}" if data_digest else "",
-        "metrics": json.dumps({name: round(value, 6) for name, value in (metrics or {}).items()}, sort_keys=True),
+        "metrics": _one_line(metrics or {}),
         "revision": revision,
         "source": source,
+        "override": override,
     }
     version = version or default_version(revision, digest)
     annotations = {
@@ -89,6 +92,14 @@ def default_version(revision: str, digest: str) -> str:
     """Ten digits of the source commit and twelve of the model's digest; without a commit the model's alone."""
     parts = [revision[:REVISION_DIGITS].lower(), digest[:MODEL_DIGITS]]
     return "-".join(part for part in parts if part)
+
+
+def _one_line(metrics: Mapping[str, float]) -> str:
+    """The metrics as JSON, the last by name left out where it would be longer than a commit's trailer may be."""
+    rounded = {name: round(metrics[name], 6) for name in sorted(metrics)}
+    while len(text := json.dumps(rounded)) > LONGEST:
+        rounded.popitem()
+    return text
 
 
 def model_digest(model: Path) -> str:

@@ -3,6 +3,7 @@
 import ast
 import difflib
 import importlib
+import json
 import os
 import re
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 
 from roadie.errors import UsageError
 
-PIPELINE_LIMIT = 300_000
+SETTINGS = {"ROADIE_IMAGE", "ROADIE_BASE_IMAGE", "ROADIE_PIP_INDEX_URL", "ROADIE_RESOURCES"}
 
 _DEFAULT_OF_DICT = re.compile(r"^(#    \w+: dict \[Default: )(\{.*\})(\])$", re.MULTILINE)
 
@@ -34,18 +35,23 @@ def compile_all(root: Path, settings: Mapping[str, str] | None = None) -> dict[s
     if not (root / "components").is_dir() or not (root / "pipelines").is_dir():
         raise UsageError(f"{root} has no components/ and pipelines/: run `roadie compile` in a checkout of Roadie")
     # The steps are made when their files are imported, by these variables alone.
-    for name in [name for name in os.environ if name in {"ROADIE_IMAGE", "ROADIE_BASE_IMAGE", "ROADIE_PIP_INDEX_URL"}]:
+    for name in SETTINGS & os.environ.keys():
         del os.environ[name]
     os.environ.update(settings or {})
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
 
-    texts = {f"components/{name}.yaml": _compile(step.component) for name, step in _exports(root, "components")}
+    steps = dict(_exports(root, "components"))
+    unknown = sorted(json.loads(os.environ.get("ROADIE_RESOURCES", "{}")).keys() - steps.keys())
+    if unknown:
+        raise UsageError(f"there is no step {', '.join(unknown)} to give resources to: there are {', '.join(steps)}")
+    texts = {f"components/{name}.yaml": _compile(step.component) for name, step in steps.items()}
+    limit = importlib.import_module("components._step").PIPELINE_LIMIT
     for name, pipeline in _exports(root, "pipelines"):
         text = _compile(pipeline)
-        if len(text) > PIPELINE_LIMIT:
+        if len(text) > limit:
             raise UsageError(
-                f"the pipeline {name} takes {len(text):,} bytes, more than the {PIPELINE_LIMIT:,} that a cluster "
+                f"the pipeline {name} takes {len(text):,} bytes, more than the {limit:,} that a cluster "
                 "is sure to take: embed fewer rooms, or compile with --image"
             )
         texts[f"pipelines/{name}.yaml"] = text

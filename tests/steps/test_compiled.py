@@ -113,6 +113,36 @@ def test_mirrors_of_image_and_index_reach_every_step(tmp_path: Path) -> None:
         assert "--trusted-host" not in " ".join(container["command"]), name
 
 
+def test_what_a_step_asks_the_cluster_for_is_said_when_it_is_compiled(tmp_path: Path) -> None:
+    (tmp_path / "resources.yaml").write_text("train: {cpu: 2, memory: 4Gi, accelerator: nvidia.com/gpu}\n")
+    done = run_compile("--resources", str(tmp_path / "resources.yaml"), "--output", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    all_containers = containers(compiled(tmp_path / "pipelines" / "training.yaml")[0])
+    resources = all_containers["train"]["resources"]
+    assert (resources["resourceCpuLimit"], resources["resourceMemoryLimit"]) == ("2", "4Gi")
+    assert (resources["accelerator"]["resourceType"], resources["accelerator"]["resourceCount"]) == (
+        "nvidia.com/gpu",
+        "1",
+    )
+    assert "resources" not in all_containers["evaluate"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("trian: {cpu: 2}", "there is no step trian to give resources to"),
+        ("train: {cpus: 2}", "a step has no resource 'cpus'"),
+        ("train: 2", "must name steps and what each asks for"),
+        ("train: [", "is not readable as YAML"),
+    ],
+)
+def test_resources_that_cannot_be_are_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "resources.yaml").write_text(text)
+    done = run_compile("--resources", str(tmp_path / "resources.yaml"), "--output", str(tmp_path))
+    assert done.returncode == 2
+    assert sentence in done.stderr
+
+
 def test_no_step_and_no_pipeline_is_larger_than_a_cluster_takes(training: dict[str, Any]) -> None:
     sizes = {name: len(container["command"][-1]) for name, container in containers(training).items()}
     assert max(sizes.values()) <= STEP_LIMIT, sizes
@@ -126,7 +156,7 @@ def test_steps_with_effects_are_never_served_from_the_cache(training: dict[str, 
         if "dag" not in training["components"][task["componentRef"]["name"]]
         and task.get("cachingOptions", {}).get("enableCache")
     }
-    assert cached == {"check-data", "split-data", "train", "evaluate"}
+    assert cached == {"check-data", "split-data", "cross-validate", "train", "evaluate"}
     assert EFFECTS & cached == set()
 
 
