@@ -76,14 +76,16 @@ def _histogram(finite: pl.Series) -> Iterator[tuple[str, int]]:
         return
     least, most = finite[0], finite[-1]
     width = (most - least) / BINS
-    counts = dict(((finite - least) / width).floor().clip(0, BINS - 1).cast(pl.Int64).value_counts().iter_rows())
+    counts = dict(
+        ((finite - least) / width).floor().clip(0, BINS - 1).cast(pl.Int64, strict=False).value_counts().iter_rows()
+    )
     for number in range(BINS):
         low = least + number * width
         yield f"{_figure(low)} to {_figure(low + width)}", counts.get(number, 0)
 
 
 def _bars(counts: Sequence[tuple[str, int]]) -> tuple[Bar, ...]:
-    highest = max((count for _, count in counts), default=1)
+    highest = max((1, *(count for _, count in counts)))
     return tuple(Bar(label, count, round(count / highest, 3)) for label, count in counts)
 
 

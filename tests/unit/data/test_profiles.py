@@ -1,12 +1,16 @@
 """The page that shows what a table looks like."""
 
+import math
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import polars as pl
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from roadie import data
+from roadie.data.schema import EXAMPLE_COLUMNS
 from roadie.data.tables import write_table
 
 
@@ -60,6 +64,19 @@ def test_a_broken_table_is_profiled_too(examples: Path, tmp_path: Path) -> None:
     assert "Songs without a finite value: 1<" in page
     assert "<b>&lt;" not in page
     assert "&lt;b&gt;" in page
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(values=st.lists(st.floats() | st.none(), min_size=1, max_size=60), weight=st.integers(-2, 2) | st.none())
+def test_whatever_a_table_holds_it_can_be_profiled(
+    tmp_path: Path, values: list[float | None], weight: int | None
+) -> None:
+    columns: dict[str, object] = {"spotify_id": [f"song {number}" for number in range(len(values))], "country": None}
+    columns |= {"weight": weight} | dict.fromkeys(data.FEATURES, values)
+    pl.DataFrame(columns, schema=EXAMPLE_COLUMNS).write_parquet(tmp_path / "odd.parquet")
+    data.profile(tmp_path / "odd.parquet", tmp_path / "profile.html")
+    drawn = plots((tmp_path / "profile.html").read_text())["tempo"]
+    assert sum(counts(drawn)) <= sum(value is not None and math.isfinite(value) for value in values)
 
 
 def test_the_same_table_gives_the_same_bytes(examples: Path, tmp_path: Path) -> None:
