@@ -100,6 +100,11 @@ def test_every_parameter_given_to_a_run_is_one_of_the_pipeline(
     given = parse(words).params
     pairs = given.get("pairs") or given.get("args") or ()
     name = given.get("pipeline") or given.get("pipeline_name") or "training"
+    # What the page itself compiles is not there to be looked at; tests/scenarios compiles and runs it.
+    if name == "wine.yaml":
+        source = (ROOT / "examples" / "own-model" / "pipeline.py").read_text(encoding="utf-8")
+        assert [pair for pair in pairs if f"    {pair.partition('=')[0]}: " not in source] == []
+        return
     pipeline = runs.load_pipeline(str(name), ROOT)
     runs.parse_arguments(pipeline, [pair for pair in pairs if "$(" not in pair])
 
