@@ -5,7 +5,7 @@ The endpoint is AWS_S3_ENDPOINT, AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL; the re
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,8 +30,8 @@ REFUSED = frozenset(
 )
 
 
-def download(source: str, folder: Path) -> dict[str, str | None]:
-    """Fetch both tables of `s3://BUCKET/PREFIX` into `folder`; returned are the version ids by name.
+def download(source: str, folder: Path, names: Sequence[str] = TABLES) -> dict[str, str | None]:
+    """Fetch the tables `names` of `s3://BUCKET/PREFIX` into `folder`; returned are the version ids by name.
 
     Raises:
         DataError: the address is malformed, or the store refuses, lacks bucket or key, or does not answer.
@@ -39,7 +39,7 @@ def download(source: str, folder: Path) -> dict[str, str | None]:
     bucket, prefix = _parse(source)
     endpoint = next((os.environ[name] for name in ENDPOINT_VARIABLES if os.environ.get(name)), None)
     versions: dict[str, str | None] = {}
-    for name in TABLES:
+    for name in names:
         key = f"{prefix}/{name}".lstrip("/")
         with _explained(bucket, key, endpoint):
             client = _client(endpoint)
@@ -111,7 +111,7 @@ def _sentence(code: str, what: str, bucket: str, where: str) -> str:
     if code == "NoSuchBucket":
         return f"There is no bucket {bucket} at {where}; check the source's name and {ENDPOINT_VARIABLES[0]}"
     if code == "NoSuchKey":
-        return f"There is no {what} at {where}; the prefix must hold {' and '.join(TABLES)}"
+        return f"There is no {what} at {where}; look at what the prefix holds"
     if code in REFUSED:
         return (
             f"{where} refused to hand out {what} ({code}); "

@@ -1,6 +1,9 @@
 """Where the two tables come from: the built-in sample, a folder, a web address or an S3 prefix."""
 
 import re
+import shutil
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,14 +33,39 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Fetched:
-    """Both raw tables, and the folder of this machine that they lie in."""
+    """The tables that were asked for, and the folder of this machine that they lie in."""
 
     folder: Path
     files: tuple[SourceFile, ...]
 
 
-def fetch(source: str, scratch: Path, *, seed: int) -> Fetched:
-    """Bring both tables to this machine: into `scratch`, or for a folder leave them where they are.
+def fetch_table(source: str, destination: Path) -> SourceFile:
+    """Bring one table, such as the holdout of an earlier run, to `destination`.
+
+    Args:
+        source: a file, `http(s)://HOST/PATH` or `s3://BUCKET/KEY`.
+        destination: the file to write; its bytes are those of the source.
+
+    Raises:
+        DataError: the source is not understood, does not answer, refuses, or lacks the table.
+    """
+    scheme, mark, rest = source.partition("://")
+    if mark:
+        address, question, query = rest.partition("?")
+        folder, _, name = address.rpartition("/")
+        folder = f"{scheme}://{folder}{question}{query}"
+    else:
+        path = Path(source).expanduser().absolute()
+        folder, name = str(path.parent), path.name
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".table-", dir=destination.parent) as scratch:
+        fetched = fetch(folder, Path(scratch), names=(name,))
+        shutil.copyfile(fetched.folder / name, destination)
+    return fetched.files[0]
+
+
+def fetch(source: str, scratch: Path, *, seed: int = 0, names: Sequence[str] = TABLES) -> Fetched:
+    """Bring the tables `names` to this machine: into `scratch`, or for a folder leave them where they are.
 
     Raises:
         DataError: the source is not understood, does not answer, refuses, or lacks a table.
@@ -50,15 +78,15 @@ def fetch(source: str, scratch: Path, *, seed: int) -> Fetched:
     if scheme in ("http", "https"):
         from roadie.data import web
 
-        return _described(scratch, {name: web.download(source, name, scratch) for name in TABLES})
+        return _described(scratch, {name: web.download(source, name, scratch) for name in names})
     if scheme == "s3":
         from roadie.data import s3
 
-        versions = s3.download(source, scratch)
-        return _described(scratch, {name: f"{redact(source).rstrip('/')}/{name}" for name in TABLES}, versions)
+        versions = s3.download(source, scratch, names)
+        return _described(scratch, {name: f"{redact(source).rstrip('/')}/{name}" for name in names}, versions)
     if scheme:
         raise DataError(f"Roadie does not read sources like {redact(source)}; give {KINDS}")
-    return _folder(source)
+    return _folder(source, names)
 
 
 def write_sample(directory: Path, *, seed: int = 0) -> None:
@@ -71,14 +99,14 @@ def write_sample(directory: Path, *, seed: int = 0) -> None:
     sample.write(directory, seed=seed)
 
 
-def _folder(source: str) -> Fetched:
+def _folder(source: str, names: Sequence[str]) -> Fetched:
     folder = Path(source).expanduser()
     if not source or not folder.is_dir():
         raise DataError(f"There is no folder {source!r} to read charts from; give {KINDS}")
-    for name in TABLES:
+    for name in names:
         if not (folder / name).is_file():
-            raise DataError(f"The folder {source} has no {name}; it must hold {' and '.join(TABLES)}")
-    return _described(folder, {name: str(folder / name) for name in TABLES})
+            raise DataError(f"The folder {source} has no {name}; it must hold {' and '.join(names)}")
+    return _described(folder, {name: str(folder / name) for name in names})
 
 
 def _described(folder: Path, uris: dict[str, str], versions: dict[str, str | None] | None = None) -> Fetched:
@@ -89,7 +117,7 @@ def _described(folder: Path, uris: dict[str, str], versions: dict[str, str | Non
         except OSError as error:
             raise DataError(f"{uris[name]} cannot be read: {error.strerror}; check its permissions") from error
 
-    return Fetched(folder, tuple(describe(name) for name in TABLES))
+    return Fetched(folder, tuple(describe(name) for name in uris))
 
 
 def redact(source: str) -> str:

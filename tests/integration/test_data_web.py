@@ -106,6 +106,21 @@ def test_a_signed_address_keeps_its_signature_in_requests_and_out_of_the_record(
     assert dataset.source == f"http://{host}/charts"
 
 
+def test_a_single_table_comes_from_a_signed_address(tables: Path, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def note(handler: Handler) -> bool:
+        asked.append(handler.address)
+        return False
+
+    with serving(tables, note) as host:
+        fetched = data.fetch_table(f"http://{host}/charts/song_rankings.parquet?sig=a/b", tmp_path / "holdout.parquet")
+    assert asked == ["/charts/song_rankings.parquet?sig=a/b"]
+    assert fetched.uri == f"http://{host}/charts/song_rankings.parquet"
+    assert (tmp_path / "holdout.parquet").read_bytes() == (tables / "song_rankings.parquet").read_bytes()
+    assert list(tmp_path.iterdir()) == [tmp_path / "holdout.parquet"]
+
+
 def test_a_password_in_the_address_is_sent_but_neither_recorded_nor_shown(tables: Path, tmp_path: Path) -> None:
     wanted = "Basic " + base64.b64encode(b"me:p@ss").decode()
 
