@@ -3,8 +3,8 @@
 `push` puts a directory into a registry or an OCI layout on disk and returns the image by digest; the same files
 give the same digest on any machine, a tag never moves by accident, and it is written last, so that nothing half-made
 is ever visible. `resolve` tells the digest behind a tag, `inspect` describes an image, `pull` writes its files back,
-`verify` reads it all again. A reference is
-`registry/repository:tag`, `registry/repository@sha256:...`, `oci:DIR:tag` or `oci:DIR@sha256:...`.
+`verify` reads it all again. A reference is `registry/repository:tag`, `registry/repository@sha256:...`, `oci:DIR:tag`
+or `oci:DIR@sha256:...`.
 
 How a push goes: files.py lists, layers.py plans tar layers that exist only while they are read, base.py finds what to
 put them on, image.py composes the documents, push.py decides what has to travel; registry.py (with upload.py, auth.py,

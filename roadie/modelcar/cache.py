@@ -25,7 +25,8 @@ class DigestCache:
     """The cache in `directory`, by default `$XDG_CACHE_HOME/roadie/digests` (no matter if it cannot be written)."""
 
     def __init__(self, directory: Path | None = None) -> None:
-        home = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+        # A container's arbitrary user has no home, and then no cache.
+        home = os.environ.get("XDG_CACHE_HOME") or f"{os.environ.get('HOME') or os.devnull}/.cache"
         self._directory = directory or Path(home, "roadie", "digests")
 
     def get(self, layer: Layer) -> str:

@@ -69,6 +69,14 @@ def test_a_cache_that_cannot_be_written_does_no_harm(old_file: Path) -> None:
     assert cache.get(layer_of(old_file.parent)) == ""
 
 
+def test_a_user_without_a_home_has_no_cache(old_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    cache = DigestCache()
+    cache.put(layer_of(old_file.parent), DIGEST)
+    assert cache.get(layer_of(old_file.parent)) == ""
+
+
 def test_threads_do_not_write_one_layers_digest_under_another_layers_key(tmp_path: Path, old_file: Path) -> None:
     for number in range(8):
         directory = tmp_path / f"model-{number}"
