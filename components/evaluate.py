@@ -50,6 +50,7 @@ def evaluate(
     deployed = Path(champion.path) / "model"
     champion_model = deployed / "1" / "model.onnx"
     trained_on = data.read_summary(deployed / data.SUMMARY) if dataset else None
+    drift = data.drift(Path(dataset.path), trained_on) if dataset and trained_on else None
     result = evaluation.evaluate(
         Path(challenger.path) / "1" / "model.onnx",
         champion_model if champion_model.exists() else None,
@@ -58,7 +59,7 @@ def evaluate(
         report=Path(report.path),
         columns=evaluation.Columns(**columns),
         champion_groups=deployed / evaluation.GROUPS_FILE,
-        drift=data.drift(Path(dataset.path), trained_on).to_report() if dataset and trained_on else None,
+        drift=drift.to_report() if drift else None,
         facts={
             "model": model_name,
             "champion's version": str(champion.metadata.get("version", "")) or "none",
@@ -67,7 +68,7 @@ def evaluate(
         },
     )
     decision = result.decision
-    for name, value in result.metrics.items():
+    for name, value in {**result.metrics, **(drift.metrics if drift else {})}.items():
         metrics.log_metric(name, value)
     metrics.metadata.update(decision=decision.outcome, reason=decision.reason, override=result.override)
     confusion.log_confusion_matrix(list(result.confusion.labels), [list(row) for row in result.confusion.matrix])

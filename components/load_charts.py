@@ -7,7 +7,9 @@ from components._step import step
 
 # The tables behind an address change under it, so an earlier run's result is never served for this one.
 @step(packages=["polars", "numpy", "boto3", "stamina"], cache=False)
-def load_charts(charts: str, dataset: Output[Dataset], seed: int = 0) -> None:
+def load_charts(
+    charts: str, dataset: Output[Dataset], fixed: Output[Dataset], fixed_holdout: str = "", seed: int = 0
+) -> None:
     """Read the chart tables and write one row per song and country.
 
     Joins song_rankings.parquet with song_properties.parquet on spotify_id and counts chart entries; the global chart
@@ -18,6 +20,9 @@ def load_charts(charts: str, dataset: Output[Dataset], seed: int = 0) -> None:
         charts: Where the two tables are: `sample` (generated, needs no network), a folder, an https address, or
             s3://bucket/prefix (endpoint and credentials from the AWS variables).
         dataset: The joined table, as parquet.
+        fixed: The fixed holdout, as it was fetched; empty when none was named.
+        fixed_holdout: Where a holdout of an earlier run is (a file, an https address or s3://bucket/key), so that
+            models of different weeks meet on the same ground.
         seed: Seed of the generator behind `sample`; the other sources ignore it.
     """
     from dataclasses import asdict
@@ -32,11 +37,15 @@ def load_charts(charts: str, dataset: Output[Dataset], seed: int = 0) -> None:
         examples=loaded.examples,
         global_rows=loaded.global_rows,
         unmatched_rows=loaded.unmatched_rows,
+        dated=loaded.dated,
         songs=loaded.songs,
         countries=loaded.countries,
         source=loaded.source,
         files=[asdict(file) for file in loaded.files],
     )
+    Path(fixed.path).touch()
+    if fixed_holdout:
+        fixed.metadata.update(asdict(data.fetch_table(fixed_holdout, Path(fixed.path))))
     print(
         f"{loaded.rows:,} chart entries of {loaded.songs:,} songs in {loaded.countries} countries from {loaded.source}"
     )

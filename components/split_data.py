@@ -32,7 +32,7 @@ def split_data(
         seed: Seed of the split; keep it over a model's life, or a champion meets songs that it was trained on.
         group: The column of what must not stand on both sides.
         label: The column of what is predicted.
-        fixed: A holdout of an earlier split that takes the share's place, so that both models meet on its ground.
+        fixed: A holdout of an earlier split that takes the share's place; an empty file is none.
     """
     from pathlib import Path
 
@@ -47,7 +47,7 @@ def split_data(
         seed=seed,
         group=group,
         label=label,
-        fixed=Path(fixed.path) if fixed else None,
+        fixed=Path(fixed.path) if fixed and Path(fixed.path).stat().st_size else None,
     )
     for artifact, part in ((train, parts.train), (holdout, parts.holdout)):
         artifact.metadata.update(

@@ -40,6 +40,7 @@ def training(
     seed: int = 42,
     holdout_share: float = 0.2,
     holdout_since: str = "",
+    fixed_holdout: str = "",
     split_seed: int = 0,
     hyperparameters: dict[str, object] = {},  # noqa: B006 - KFP takes defaults from the signature
     sweep: list[dict[str, object]] = [{}],  # noqa: B006
@@ -75,6 +76,7 @@ def training(
         seed: Seed of the training.
         holdout_share: Share of the songs that the models are scored on.
         holdout_since: A date (ISO 8601) that takes the share's place: held out are the songs first seen on it or later.
+        fixed_holdout: Where a holdout of an earlier run is, which takes the share's place: a file, https or s3://.
         split_seed: Seed of the split; keep it over a model's life, or a champion meets songs that it was trained on.
         hyperparameters: Hyperparameters by name; those left out have their defaults.
         sweep: Sets of changes to the hyperparameters; each is scored by cross-validation on the training songs, and the
@@ -107,13 +109,17 @@ def training(
         with_git(found, git_secret)
         with_registry(found, registry_secret)
 
-        charts_task = load_charts(charts=charts).after(found)
+        charts_task = load_charts(charts=charts, fixed_holdout=fixed_holdout).after(found)
         with_s3(charts_task, s3_secret)
         dataset = charts_task.outputs["dataset"]
         checked = check_data(dataset=dataset)
-        parts = split_data(dataset=dataset, holdout_share=holdout_share, since=holdout_since, seed=split_seed).after(
-            checked
-        )
+        parts = split_data(
+            dataset=dataset,
+            fixed=charts_task.outputs["fixed"],
+            holdout_share=holdout_share,
+            since=holdout_since,
+            seed=split_seed,
+        ).after(checked)
         with dsl.ParallelFor(sweep, name="sweep") as changes:
             scored = cross_validate(
                 examples=parts.outputs["train"],

@@ -98,7 +98,12 @@ class Drift:
             {"name": name, "mean_shift": each.shift, "ks": each.ks, "psi": each.psi, "alarm": each.moved}
             for name, each in self.features.items()
         ]
-        return {"summary": f"{self.sentence}.", "features": features, "labels": asdict(self.labels)}
+        labels = {
+            "distance": self.labels.distance,
+            "appeared": list(self.labels.appeared),
+            "vanished": list(self.labels.vanished),
+        }
+        return {"summary": f"{self.sentence}.", "features": features, "labels": labels}
 
     def to_markdown(self) -> str:
         """A page: the sentence, and a line for each feature, those that moved first."""

@@ -146,3 +146,23 @@ def test_no_password_is_in_anything_that_a_run_leaves_behind(world: World, first
     for path in kept:
         content = path.read_bytes()
         assert [secret for secret in world.secrets if secret.encode() in content] == [], path
+
+
+def test_a_sweep_chooses_by_the_training_songs_and_gives_the_same_model_again(
+    world: World, first: dict[str, Any]
+) -> None:
+    swept = outcome(world.train(CHARTS, sweep=json.dumps([json.loads(WORSE), {}])))
+    assert [step["state"] for step in swept["steps"] if step["name"].startswith("cross-validate")] == ["succeeded"] * 2
+    assert (swept["decision"], swept["champion"]) == ("unchanged", first["version"])
+
+
+def test_charts_of_another_year_meet_the_champion_and_the_report_shows_how_they_differ(
+    world: World, first: dict[str, Any], s3: S3Server, real_charts: Path
+) -> None:
+    s3.put("charts", real_charts / "charts-2025-02", "2025-02", versioned=True)
+    later = outcome(world.train("s3://charts/2025-02"))
+    assert later["champion"] == first["version"]
+    assert later["decision"] in {"promote", "inconclusive", "reject"}
+    report = Path(later["report"]).read_text()
+    assert "32 countries vanished" in report
+    assert "none of the" in report.lower() or "0 of" in report, "the champion was trained on no song of this holdout"

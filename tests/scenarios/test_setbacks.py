@@ -128,6 +128,15 @@ def test_a_run_that_died_between_test_and_stage_is_completed_by_the_next(world: 
     assert outcome(world.train("sample"))["decision"] == "unchanged"
 
 
+def test_a_fixed_holdout_keeps_its_bytes_whatever_the_seed_of_the_split(world: World) -> None:
+    first = outcome(world.train("sample"))
+    holdout = next(Path(first["folder"]).glob("artifacts/*/split-data/holdout"))
+    second = outcome(world.train("sample", fixed_holdout=str(holdout), split_seed="7"))
+    again = next(Path(second["folder"]).glob("artifacts/*/split-data/holdout"))
+    assert again.read_bytes() == holdout.read_bytes()
+    assert second["decision"] == "unchanged"
+
+
 BY_HAND = """\
 #!/bin/sh
 # When the run pushes to test, somebody changes stage by hand.
