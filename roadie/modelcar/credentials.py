@@ -60,8 +60,12 @@ def _files(environment: Mapping[str, str]) -> Iterator[Path]:
     yield MOUNTED_SECRET
     if path := environment.get("XDG_RUNTIME_DIR"):
         yield Path(path, "containers", "auth.json")
-    if path := environment.get("HOME"):
-        yield Path(path, ".docker", "config.json")
+    if environment.get("HOME"):
+        yield _home_file(environment)
+
+
+def _home_file(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get("HOME", ""), ".docker", "config.json")
 
 
 def _from_file(path: Path, reference: Reference, environment: Mapping[str, str]) -> Credentials:
@@ -78,6 +82,9 @@ def _from_file(path: Path, reference: Reference, environment: Mapping[str, str])
     except (FileNotFoundError, NotADirectoryError):
         return Credentials()
     except OSError as error:
+        # A container's arbitrary user is often given root's home.
+        if isinstance(error, PermissionError) and path == _home_file(environment):
+            return Credentials()
         raise UsageError(f"{path} cannot be read ({error.strerror}): make it readable or remove it.") from error
     except (ValueError, AttributeError, TypeError) as error:
         # Not chained: the text of a decoding error quotes what it could not read.

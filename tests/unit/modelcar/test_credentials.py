@@ -2,6 +2,9 @@
 
 import base64
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,3 +113,24 @@ def test_a_broken_file_is_named_and_not_quoted(tmp_path: Path, content: str) -> 
 def test_no_secret_is_in_anybodys_repr() -> None:
     for holder in (Credentials("u", "hush", "hush"), Access(username="u", password="hush")):
         assert "hush" not in repr(holder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_the_home_of_somebody_else_is_passed_over_and_a_named_file_is_not(tmp_path: Path) -> None:
+    for directory in (tmp_path, *tmp_path.parents[:2]):
+        directory.chmod(0o755)
+    for file in (tmp_path / ".docker/config.json", tmp_path / "named/auth.json"):
+        auths(file, **{"quay.io": encoded("root", "1")}).parent.chmod(0o700)
+    code = (
+        "import os, sys; from roadie.modelcar.access import Access; from roadie.modelcar.reference import Reference;"
+        "from roadie.modelcar.credentials import find_credentials; os.setuid(12345);"
+        "print(find_credentials(Reference('quay.io', 'x'), Access(), {sys.argv[1]: sys.argv[2]}))"
+    )
+
+    def look(name: str, value: Path) -> str:
+        command = [sys.executable, "-c", code, name, str(value)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
+
+    assert "username=''" in look("HOME", tmp_path)
+    assert "cannot be read (Permission denied)" in look("REGISTRY_AUTH_FILE", tmp_path / "named/auth.json")
