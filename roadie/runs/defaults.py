@@ -1,5 +1,6 @@
 """What stands in for a registry, a GitOps repository and a source revision that were not named."""
 
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +8,9 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from roadie.runs.pipeline import SHIPPED, Pipeline
+
+# user@host:path, as ssh's own tools write an address
+_SCP_LIKE = re.compile(r"[\w.-]+@[\w.-]+:")
 
 
 def with_embedded_defaults(pipeline: Pipeline, arguments: Mapping[str, Any], state: Path) -> dict[str, Any]:
@@ -48,11 +52,11 @@ def _clean_commit(checkout: Path) -> str:
 
 
 def _origin(checkout: Path) -> str:
-    """Address of the checkout's origin without any credentials in it."""
+    """Address of the checkout's origin without any credentials in it; empty for a folder, which is nobody else's."""
     url = _git(checkout, "config", "--get", "remote.origin.url") or ""
     parts = urlsplit(url)
     if not parts.netloc:
-        return url
+        return url if _SCP_LIKE.match(url) else ""
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
