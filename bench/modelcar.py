@@ -7,6 +7,7 @@ freshly touched files, so that a busy machine troubles all alike; a number is th
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -140,7 +142,19 @@ def _serve(directory: Path, storage: Path, port: int) -> Iterator[tuple[str, Pat
     (directory / "registry.yml").write_text(json.dumps(configuration))
     command = ["docker-registry", "serve", str(directory / "registry.yml")]
     with running(command, port, directory / "registry.log", env={"OTEL_TRACES_EXPORTER": "none"}):
+        _warm_up(f"http://127.0.0.1:{port}")
         yield f"127.0.0.1:{port}", storage
+
+
+def _warm_up(registry: str) -> None:
+    """One upload, so that the first requests that are measured are not the first ones of all."""
+    start = urllib.request.Request(f"{registry}/v2/warm/up/blobs/uploads/", method="POST")
+    with urllib.request.urlopen(start) as answer:
+        session = answer.headers["Location"]
+    blob = os.urandom(MEBIBYTE)
+    url = f"{session}&digest=sha256:{hashlib.sha256(blob).hexdigest()}"
+    headers = {"Content-Type": "application/octet-stream"}
+    urllib.request.urlopen(urllib.request.Request(url, blob, headers, method="PUT")).close()
 
 
 @contextlib.contextmanager
