@@ -15,7 +15,7 @@ from roadie.gitops.bump import Bumped, bump
 from roadie.gitops.deploy import bump_version
 from roadie.gitops.edits import Edit
 from roadie.gitops.environments import Deployment, Layout, status
-from roadie.gitops.layout import create_bare, init_repositories
+from roadie.gitops.layout import create_bare, examples, init_repositories
 from roadie.gitops.promotion import promote, rollback
 from roadie.gitops.proposal import Proposal, follow
 from roadie.gitops.reading import Deployed, read_value
@@ -32,6 +32,7 @@ __all__ = [
     "bump",
     "bump_version",
     "create_bare",
+    "examples",
     "follow",
     "get_scalar",
     "init_repositories",

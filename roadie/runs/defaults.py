@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from roadie.runs.pipeline import SHIPPED, Pipeline
+from roadie.runs.pipeline import Pipeline
 
 # user@host:path, as ssh's own tools write an address
 _SCP_LIKE = re.compile(r"[\w.-]+@[\w.-]+:")
@@ -29,19 +29,13 @@ def with_embedded_defaults(pipeline: Pipeline, arguments: Mapping[str, Any], sta
     if "gitops_repo" in wanted:
         repository = state.resolve() / "gitops.git"
         if not repository.exists():
-            gitops.create_bare(example("mlops-gitops"), repository)
+            gitops.create_bare(gitops.examples() / "mlops-gitops", repository)
         filled["gitops_repo"] = str(repository)
     checkout = pipeline.path.resolve().parent
     if {"source", "revision"} <= wanted and (commit := _clean_commit(checkout)):
         filled["revision"] = commit
         filled["source"] = _origin(checkout)
     return filled
-
-
-def example(name: str) -> Path:
-    """The folder of an example, of the checkout or of the installed package."""
-    in_checkout = SHIPPED.parent.parent / "examples" / name
-    return in_checkout if in_checkout.is_dir() else SHIPPED / "examples" / name
 
 
 def _clean_commit(checkout: Path) -> str:
