@@ -10,13 +10,13 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from roadie.errors import RegistryError
 from roadie.modelcar.access import Answer
 from roadie.modelcar.credentials import Credentials
 from roadie.modelcar.transport import Transport
-from roadie.modelcar.urls import host_of, same_origin
+from roadie.modelcar.urls import host_of, same_origin, split
 
 _PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
 # The specification's default and least lifetime of a token, in seconds.
@@ -109,7 +109,7 @@ class Authorizer:
     def _get(self, realm: str, service: str, scopes: list[str]) -> Answer:
         query = [("service", service), *(("scope", scope) for scope in scopes)]
         headers = {"Authorization": self._credentials.basic} if self._credentials.username else {}
-        joined = f"{realm}{'&' if urlsplit(realm).query else '?'}{urlencode([item for item in query if item[1]])}"
+        joined = f"{realm}{'&' if split(realm).query else '?'}{urlencode([item for item in query if item[1]])}"
         return self._transport.send("GET", joined, headers)
 
     def _post(self, realm: str, service: str, scopes: list[str]) -> Answer:

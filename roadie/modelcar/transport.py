@@ -13,14 +13,14 @@ import ssl
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from roadie.errors import RegistryError
 from roadie.modelcar.access import Access, Answer
 from roadie.modelcar.connect import Connector, ProxiedConnection, failure
 from roadie.modelcar.content import BUFFER, Part
 from roadie.modelcar.documents import MAX_DOCUMENT
-from roadie.modelcar.urls import absolute, host_of, same_origin
+from roadie.modelcar.urls import absolute, host_of, same_origin, split
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 
@@ -51,7 +51,7 @@ class Transport:
 
     def is_safe(self, url: str) -> bool:
         """Whether a secret may be sent there: by TLS, or to where plain HTTP is allowed."""
-        return self._connector.is_allowed(urlsplit(url))
+        return self._connector.is_allowed(split(url))
 
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body = b"", timeout: float = 0
@@ -107,7 +107,7 @@ class Transport:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body, timeout: float
     ) -> Iterator[http.client.HTTPResponse]:
         """Send and yield the response; the connection is kept when the response was read to its end."""
-        parts = urlsplit(url)
+        parts = split(url)
         connection: http.client.HTTPConnection | None = None
         try:
             with self._translated(method, url):

@@ -14,7 +14,7 @@ from typing import ClassVar
 import pytest
 
 from roadie import modelcar
-from roadie.errors import RegistryError
+from roadie.errors import RegistryError, RoadieError
 from roadie.modelcar import Access
 from tests.servers.registry import RegistryServer, serve_registry
 
@@ -165,7 +165,7 @@ def test_a_web_page_in_place_of_a_manifest_is_one_sentence() -> None:
             self.end_headers()
             self.wfile.write(b"<html>")
 
-    with serving(Page) as host, pytest.raises(RegistryError.__mro__[1], match="is not JSON"):
+    with serving(Page) as host, pytest.raises(RoadieError, match="is not JSON"):
         modelcar.inspect(f"{host}/team/model:v1")
 
 
@@ -185,3 +185,46 @@ def test_a_full_disk_at_the_registry_is_one_sentence_and_leaves_no_tag(
             assert modelcar.resolve(reference) is None
     finally:
         subprocess.run(["umount", "-l", small], check=True)
+
+
+@pytest.mark.parametrize(
+    ("head", "content"),
+    [
+        ('401 X\r\nWWW-Authenticate: Bearer realm="http://[bad"', ""),
+        ('401 X\r\nWWW-Authenticate: Bearer realm="http://auth.test/token"', ""),
+        ("401 X\r\nWWW-Authenticate: Negotiate", '{"errors": [null]}'),
+        ("202 X\r\nLocation: http://[bad", ""),
+        ("202 X\r\nLocation: ftp://elsewhere/", ""),
+        ("307 X\r\nLocation: /v2/again", ""),
+        ("999 X", '{"errors": {"a": 1}}'),
+        ("429 X\r\nRetry-After: tomorrow", "<html>"),
+        ("200 X", ""),
+        ("200 X", "null"),
+        ("200 X", '{"manifests": [1]}'),
+        ("200 X", '{"config": 1, "layers": 2}'),
+    ],
+)
+def test_whatever_a_server_says_comes_out_as_an_error_of_roadie(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: str, content: str
+) -> None:
+    monkeypatch.setattr("roadie.modelcar.retry._FIRST_DELAY", 0.0001)
+
+    class Odd(Handler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.wfile.write(f"HTTP/1.1 {head}\r\nContent-Length: {len(content)}\r\n\r\n{content}".encode())
+            self.close_connection = True
+
+        do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
+
+    with serving(Odd) as host:
+        access = Access(username="me", password="hush", timeout=1)
+        for use in (
+            lambda: modelcar.push(model, f"{host}/a/b:v1", access=access),
+            lambda: modelcar.pull(f"{host}/a/b:v1", tmp_path / "back", access=access),
+            lambda: modelcar.inspect(f"{host}/a/b:v1", access=access),
+        ):
+            with pytest.raises(RoadieError) as caught:
+                use()
+            assert "hush" not in str(caught.value)
+            assert "\n" not in str(caught.value)

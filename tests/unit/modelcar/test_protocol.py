@@ -32,6 +32,14 @@ def test_a_missing_location_is_one_sentence() -> None:
         absolute("https://registry.test/v2/a", "")
 
 
+def test_an_address_that_is_none_is_one_sentence() -> None:
+    for address in ("http://[bad", "https://[::1"):
+        with pytest.raises(RegistryError, match="is no address"):
+            absolute("https://registry.test/v2/a", address)
+        with pytest.raises(RegistryError, match="is no address"):
+            Transport(Access()).is_safe(address)
+
+
 def test_credentials_belong_to_one_server() -> None:
     assert same_origin("https://a.test/v2/x", "https://a.test/v2/y?z")
     assert not same_origin("https://a.test/v2/x", "https://a.test:8443/v2/x")
