@@ -83,7 +83,7 @@ def test_wrong_credentials_for_git_show_before_any_training(world: World) -> Non
 def test_an_unknown_hyperparameter_is_answered_with_those_there_are(world: World) -> None:
     done = world.train("sample", hyperparameters='{"epoch": 3}')
     assert done.returncode == 1
-    assert re.search(r"the step train failed: .*epoch.*epochs", done.stderr)
+    assert re.search(r"the step cross-validate failed: .*epoch.*epochs", done.stderr)
     assert world.tags() == []
 
 
