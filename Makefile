@@ -48,12 +48,19 @@ clean: ## Remove the environment and what runs left behind
 # The environment of the product: what requirements.lock pins, and Roadie itself.
 $(VENV)/.roadie: requirements.lock pyproject.toml
 	@echo "installing Roadie into $(VENV) (once)"
-	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 || $(MAKE) --no-print-directory venv-from-debian
 	@awk '/^[^ ]/ { ours = /^pip==/ } ours' requirements.lock > $(VENV)/pip.lock
 	@$(PIP_INSTALL) --require-hashes -r $(VENV)/pip.lock
 	@$(PIP_INSTALL) --build-constraint requirements-dev.lock --require-hashes -r requirements.lock
 	@$(PIP_INSTALL) --build-constraint requirements-dev.lock --no-deps --editable .
 	@touch $@
+
+# Debian ships Python without its venv module.
+.PHONY: venv-from-debian
+venv-from-debian:
+	@if [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && apt-get install -qq --no-install-recommends python3-venv >/dev/null; fi
+	@$(PYTHON) -m venv --clear $(VENV) >/dev/null || { echo "install Python's venv module: apt-get install python3-venv" >&2; exit 1; }
 
 # On top of it, the tools of development.
 $(VENV)/.tools: $(VENV)/.roadie requirements-dev.lock
