@@ -17,7 +17,7 @@ import click
 @click.option("--pip-index-url", default="", help="A mirror of the package index.")
 @click.option(
     "--resources",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False),
     help="YAML that says what steps ask for: {train: {cpu: 2, memory: 4Gi, accelerator: nvidia.com/gpu}}.",
 )
 @click.option(
@@ -56,6 +56,8 @@ def _steps_in(resources: Path) -> dict[str, object]:
 
     try:
         steps = yaml.safe_load(resources.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{resources} cannot be read ({error.strerror}): give the path of a YAML file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{resources} is not readable as YAML: {' '.join(str(error).split())}") from error
     if not isinstance(steps, dict) or not all(isinstance(each, dict) for each in steps.values()):
