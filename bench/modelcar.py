@@ -268,8 +268,10 @@ def main() -> None:
             asked = {*(arguments.tool or [tool.name for tool in workload.tools]), "roadie"}
             chosen = [tool for tool in workload.tools if tool.name in asked and not tool.missing]
             measured: dict[str, list[Measured]] = {tool.name: [] for tool in chosen}
-            for _ in range(arguments.rounds):
-                for tool in chosen:
+            for start in range(arguments.rounds):
+                # Whoever comes after a tool that wrote much meets a disk that is still busy: all take turns at that.
+                first = start % len(chosen)
+                for tool in chosen[first:] + chosen[:first]:
                     measured[tool.name].append(measure(workload, tool, Path(directory)))
             everything[workload.name] = {name: summary(rounds) for name, rounds in measured.items()}
             show(number, workload, everything[workload.name])
