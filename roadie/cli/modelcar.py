@@ -75,7 +75,7 @@ def modelcar() -> None:
 )
 @click.option("--previous", default="", metavar="REFERENCE", help="A similar image: what it has is not sent again.")
 @click.option("--move-tag", is_flag=True, help="Let the tag name this image even if it names another one now.")
-@click.option("--workers", default=4, show_default=True, type=click.IntRange(1, 32), help="Uploads at a time.")
+@click.option("--workers", default=5, show_default=True, type=click.IntRange(1, 32), help="Uploads at a time.")
 @_access_options
 @_as_json
 def push(

@@ -59,7 +59,7 @@ def push(
     annotations: Mapping[str, str] | None = None,
     previous: str = "",
     move_tag: bool = False,
-    workers: int = 4,
+    workers: int = 5,
     access: Access | None = None,
     report: Report | None = None,
 ) -> Pushed:
