@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -23,8 +22,9 @@ ANY_USER = 1010
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     """The image's file system and a runtime configuration, by umoci."""
-    if os.geteuid() or not shutil.which("runc"):
-        pytest.skip("runc needs root and is not everywhere: apt-get install runc")
+    if os.geteuid():
+        pytest.skip("runc needs root")
+    require("runc", "apt-get install runc")
     umoci = require("umoci", "apt-get install umoci")
     (tmp_path / "model/1").mkdir(parents=True)
     (tmp_path / "model/1/weights.bin").write_bytes(os.urandom(2 << 20))
