@@ -42,22 +42,26 @@ def run_here(
         )
     folder = _new_folder(state / "runs", pipeline.name)
     steps: dict[int, StepRun] = {}
+    code = 0
     for event in _events(pipeline, arguments, folder):
+        if event["event"] == "exit":
+            code = event["code"]
+            continue
         if event["event"] == "start":
             step = _started(pipeline, event)
         else:
             step = _ended(steps[event["number"]], {**event, "outputs": _with_pages(event["outputs"], folder)})
         steps[event["number"]] = step
         listener(step)
-    ended = all(step.state == "succeeded" for step in steps.values())
-    code = int((folder / "exit-code").read_text())
-    if code != 0 and ended:
-        tail = (folder / "worker.log").read_text(errors="replace").strip().splitlines()
+    failed = any(step.state == "failed" for step in steps.values())
+    # A worker that was killed in the middle of a step leaves it running for ever: no step failed, but the run did.
+    if code != 0 and not failed:
+        log = folder / "worker.log"
         raise RunError(
-            f"the pipeline {pipeline.name} could not be run: {tail[-1] if tail else f'exit code {code}'}; "
-            f"the whole output is in {folder / 'worker.log'}"
+            f"the pipeline {pipeline.name} could not be run: {error_in(log.read_text(errors='replace'))} "
+            f"(exit code {code}); the whole output is in {log}"
         )
-    return Outcome("succeeded" if ended else "failed", with_skipped(steps.values(), pipeline.steps), folder)
+    return Outcome("failed" if failed else "succeeded", with_skipped(steps.values(), pipeline.steps), folder)
 
 
 def _new_folder(runs: Path, name: str) -> Path:
@@ -79,7 +83,7 @@ def _new_folder(runs: Path, name: str) -> Path:
 
 
 def _events(pipeline: Pipeline, arguments: Mapping[str, Any], folder: Path) -> Iterator[dict[str, Any]]:
-    """What the worker tells, as it tells it; its exit code is left in the folder."""
+    """What the worker tells, as it tells it, and at the end its exit code."""
     job = {
         "pipeline": str(pipeline.path.resolve()),
         "arguments": dict(arguments),
@@ -105,7 +109,7 @@ def _events(pipeline: Pipeline, arguments: Mapping[str, Any], folder: Path) -> I
         with os.fdopen(reading, encoding="utf-8") as events:
             for line in events:
                 yield json.loads(line)
-        (folder / "exit-code").write_text(str(worker.wait()))
+        yield {"event": "exit", "code": worker.wait()}
     finally:
         _stop(worker)
 

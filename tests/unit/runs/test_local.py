@@ -47,6 +47,16 @@ def gather(texts: list) -> str:
     return ", ".join(texts)
 
 
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def take_all_along(text: str) -> str:
+    import os
+    import signal
+
+    print(f"{text}: out of memory", flush=True)
+    os.killpg(os.getpgid(0), signal.SIGKILL)
+    return text
+
+
 def compiled(pipeline: object, folder: Path) -> Pipeline:
     path = folder / "pipeline.yaml"
     compiler.Compiler().compile(pipeline, str(path))  # type: ignore[arg-type]
@@ -189,3 +199,12 @@ def test_the_turns_of_a_loop_keep_their_results_and_their_logs_apart(tmp_path: P
     for step in turns:
         said = [line for line in Path(step.log).read_text().splitlines() if "turn of" in line]
         assert [line.split()[-1] for line in said] == [str(step.outputs["Output"]).split()[-1]]
+
+
+def test_a_run_whose_worker_was_killed_in_the_middle_of_a_step_is_no_success(tmp_path: Path) -> None:
+    @dsl.pipeline(name="doomed")
+    def pipeline() -> None:
+        take_all_along(text="the kernel")
+
+    with pytest.raises(RunError, match=r"the pipeline doomed could not be run: .*exit code -9"):
+        run_here(compiled(pipeline, tmp_path), {}, tmp_path)
