@@ -43,3 +43,7 @@ class RolloutError(RoadieError):
 
 class RunError(RoadieError):
     """A pipeline run could not be started, or ended in failure."""
+
+
+class TriggerError(RoadieError):
+    """The receiver's configuration, journal or a sender's event is unusable."""
