@@ -1,0 +1,83 @@
+"""What the journal tells: an event, what was decided about it, and the run that came of it. All times are UTC."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """An accepted intent to run a model's pipeline, and what became of it.
+
+    Attributes:
+        key: What it is known by; its run's name ends in it.
+        model: The model.
+        reason: ``alert`` or ``push``.
+        name: The run's display name, fixed when the event was accepted.
+        state: waiting, starting, running, succeeded, failed or canceled; held where it was given up before it started.
+        created: When the event was accepted.
+        started: When its run was created on the engine; None before that.
+        ended: When the run ended, or was given up; None before that.
+        run_id: The engine's id of the run; empty before it started.
+        url: Where people look at the run; may be empty.
+        error: Why it failed, or what keeps it from starting right now; may be empty.
+        decision: What the gate decided: promote, reject, inconclusive or unchanged; empty while it is not known.
+        decision_reason: Why the gate decided so, in a sentence.
+        version: The version that it deployed; may be empty.
+        image: The image that it pushed, by digest where that is known; may be empty.
+        commits: The commits that it made in the GitOps repository, in their order.
+        arguments: The pipeline's arguments.
+    """
+
+    key: str
+    model: str
+    reason: str
+    name: str
+    state: str
+    created: datetime
+    started: datetime | None
+    ended: datetime | None
+    run_id: str
+    url: str
+    error: str
+    decision: str
+    decision_reason: str
+    version: str
+    image: str
+    commits: tuple[str, ...]
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A verdict as it stands now: what was accepted may have been held back since. `run` is None where there is none."""
+
+    model: str
+    action: str
+    code: str
+    why: str
+    key: str
+    run: RunRow | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An event in the journal, and what was decided about it.
+
+    `id` counts up in the order of receipt, `seen` is how often the event was sent; the rest is as in
+    :class:`roadie.triggers.events.Event`.
+    """
+
+    id: int
+    received: datetime
+    last_seen: datetime
+    seen: int
+    source: str
+    kind: str
+    status: str
+    summary: str
+    happened: str
+    names: Mapping[str, str]
+    labels: Mapping[str, str]
+    verdicts: tuple[Decided, ...]
