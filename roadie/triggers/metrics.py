@@ -1,4 +1,4 @@
-"""What the receiver tells Prometheus. Labels are words of ours and names of configured models, so their number is small."""
+"""What the receiver tells Prometheus. Labels are words of ours and configured names, so that their number is small."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
