@@ -66,6 +66,14 @@ def bare(source: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def bare_body(source: str) -> str:
+    """The `source` of a step without its docstring, which the compiled interface tells anyway, and without blank lines.
+
+    A step is a face: no string in its body has a blank line in it.
+    """
+    return "".join(f"{line}\n" for line in bare(source).splitlines() if line.strip())
+
+
 def pack(contents: dict[str, bytes]) -> str:
     """`contents` as base64 of a bzip2-compressed tar that depends on nothing but names and bytes.
 

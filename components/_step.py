@@ -117,7 +117,7 @@ def _component_with_embedding(function: Callable[..., Any], packages: Sequence[s
         pip_trusted_hosts=[],
     )
     command = component.component_spec.implementation.container.command
-    command[-1] = _archive.embed(command[-1], _archive.pack(_archive.files(source_of(function))))
+    command[-1] = _archive.embed(_archive.bare_body(command[-1]), _archive.pack(_archive.files(source_of(function))))
     if len(command[-1]) > STEP_LIMIT:
         raise UsageError(
             f"the step {function.__name__} takes {len(command[-1]):,} bytes with what it reaches of roadie, more than "

@@ -13,6 +13,7 @@ from components.report_run import report_run
 from components.split_data import split_data
 from components.train import train
 from components.wait_for_rollout import wait_for_rollout
+from pipelines._pipeline import pipeline
 from pipelines._secrets import with_git, with_registry, with_s3
 
 # The least that is asked of a model when nothing else is said: surely better than the champion, and than guessing.
@@ -25,7 +26,7 @@ GATE = {
 }
 
 
-@dsl.pipeline(name="training", display_name="Train, prove, package, deploy")  # type: ignore[untyped-decorator]
+@pipeline(name="training", display_name="Train, prove, package, deploy")
 def training(
     charts: str = "sample",
     model_name: str = "jukebox",

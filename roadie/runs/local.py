@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,16 +150,18 @@ def _with_pages(outputs: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _started(pipeline: Pipeline, event: Mapping[str, Any]) -> StepRun:
-    key, turn = event["component"], event["turn"]
-    name = pipeline.steps.get(key, key) + (f" ({turn})" if turn > 1 else "")
-    return StepRun(name, key.removeprefix("comp-"), "running", log=event["log"])
+    key, turn = event["task"], event["turn"]
+    step = pipeline.steps[key]
+    return StepRun(
+        step.name + (f" ({turn})" if turn > 1 else ""), step.component, "running", task=key, log=event["log"]
+    )
 
 
 def _ended(step: StepRun, event: Mapping[str, Any]) -> StepRun:
     error = ""
     if event["state"] == "failed":
         error = error_in(Path(step.log).read_text(encoding="utf-8", errors="replace"))
-    return StepRun(step.name, step.component, event["state"], event["seconds"], event["outputs"], error, step.log)
+    return replace(step, state=event["state"], seconds=event["seconds"], outputs=event["outputs"], error=error)
 
 
 def error_in(log: str) -> str:

@@ -5,10 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from roadie.runs.pipeline import Step
+
 
 @dataclass(frozen=True)
 class StepRun:
-    """One step of a run. `state` is running, succeeded, failed or skipped; `seconds` is its wall time."""
+    """One step of a run. `state` is running, succeeded, failed or skipped; `seconds` is its wall time.
+
+    `task` is its task's key in the compiled pipeline; the turns of a loop share it.
+    """
 
     name: str
     component: str
@@ -17,6 +22,7 @@ class StepRun:
     outputs: Mapping[str, Any] = field(default_factory=dict)
     error: str = ""
     log: str = ""
+    task: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,13 +107,11 @@ class Outcome:
         }
 
 
-def with_skipped(steps: Iterable[StepRun], declared: Mapping[str, str]) -> tuple[StepRun, ...]:
-    """`steps` in the order they ran, and after them those of `declared` that never did."""
+def with_skipped(steps: Iterable[StepRun], declared: Mapping[str, Step]) -> tuple[StepRun, ...]:
+    """`steps` in the order they ran, and after them those of `declared` (by task) that never did."""
     ran = list(steps)
-    components = {step.component for step in ran}
+    tasks = {step.task for step in ran}
     skipped = [
-        StepRun(name, key.removeprefix("comp-"), "skipped")
-        for key, name in declared.items()
-        if key.removeprefix("comp-") not in components
+        StepRun(step.name, step.component, "skipped", task=task) for task, step in declared.items() if task not in tasks
     ]
     return (*ran, *skipped)

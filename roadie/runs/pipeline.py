@@ -26,6 +26,14 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class Step:
+    """A task of a pipeline that runs a container: its display name, and the component that several tasks may share."""
+
+    name: str
+    component: str
+
+
+@dataclass(frozen=True)
 class Pipeline:
     """A compiled pipeline: where it lies, and what its first YAML document says."""
 
@@ -54,18 +62,18 @@ class Pipeline:
         }
 
     @property
-    def steps(self) -> dict[str, str]:
-        """The display name of each step by its component's key, in the order of the YAML."""
+    def steps(self) -> dict[str, Step]:
+        """The steps by the keys of their tasks, in the order of the YAML."""
         return dict(self._steps_in(self.spec["root"]["dag"]))
 
-    def _steps_in(self, dag: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        for task in dag["tasks"].values():
-            key = task["componentRef"]["name"]
-            component = self.spec["components"][key]
-            if "dag" in component:
-                yield from self._steps_in(component["dag"])
+    def _steps_in(self, dag: Mapping[str, Any]) -> Iterator[tuple[str, Step]]:
+        for key, task in dag["tasks"].items():
+            component = task["componentRef"]["name"]
+            body = self.spec["components"][component]
+            if "dag" in body:
+                yield from self._steps_in(body["dag"])
             else:
-                yield key, task["taskInfo"]["name"]
+                yield key, Step(task["taskInfo"]["name"], component.removeprefix("comp-"))
 
 
 def load_pipeline(name_or_path: str, folder: Path | None = None) -> Pipeline:

@@ -2,10 +2,10 @@
 
 It reads one JSON object on standard input (pipeline, arguments, root, logs) and writes one JSON object a line to the
 file descriptor in its argument: ``{"event": "start" | "end", ...}``. kfp.local has no progress hook, prints everything
-to standard output and keeps a step's outputs to itself; so the one function that runs a step is wrapped here, in a
-process of its own, where nothing else is disturbed by it.
+to standard output and keeps a step's outputs to itself; so the two functions that run a step (one knows its task, the
+other has its outputs) are wrapped here, in a process of its own, where nothing else is disturbed by it.
 
-The turns of a loop are one component: kfp.local runs them at the same time, in one folder. Each gets its own here.
+The turns of a loop, and tasks that share a component, have one folder with kfp.local. Each gets its own here.
 """
 
 import contextlib
@@ -60,26 +60,35 @@ def main() -> int:
 
 def _report_steps(events: TextIO, logs: Path) -> None:
     from kfp.local import status, task_dispatcher
+    from kfp.local.orchestrator import task_executor
 
-    run_step = task_dispatcher.run_single_task_implementation
+    run_task, run_step = task_executor.execute_single_task, task_dispatcher.run_single_task_implementation
     output = _PerThread(sys.stdout)
     sys.stdout = output
-    numbers, turns, lock = itertools.count(1), Counter[str](), threading.Lock()
+    numbers, turns, runs, lock = itertools.count(1), Counter[str](), Counter[str](), threading.Lock()
+    current = threading.local()
 
     def emit(**event: Any) -> None:
         with lock:
             events.write(json.dumps(event) + "\n")
 
+    def remembering(*positional: Any, **arguments: Any) -> Any:
+        current.task = str(arguments["task_name"]).partition("-iteration-")[0]
+        return run_task(*positional, **arguments)
+
     def reporting(*positional: Any, **arguments: Any) -> Any:
         component = str(arguments["component_name"])
+        # A compiled step alone has no orchestrator, and its task is called like its component.
+        task = getattr(current, "task", component.removeprefix("comp-"))
         with lock:
             number = next(numbers)
-            turns[component] += 1
-            turn = turns[component]
+            turns[task] += 1
+            runs[component] += 1
+            turn, run = turns[task], runs[component]
         log = logs / f"{number:03}-{component.removeprefix('comp-')}.log"
-        if turn > 1:
-            arguments["pipeline_root"] = str(Path(arguments["pipeline_root"]) / f"turn-{turn}")
-        emit(event="start", number=number, component=component, turn=turn, log=str(log))
+        if run > 1:
+            arguments["pipeline_root"] = str(Path(arguments["pipeline_root"]) / f"turn-{run}")
+        emit(event="start", number=number, task=task, turn=turn, log=str(log))
         began = time.monotonic()
         with output.into(log):
             outputs, state = run_step(*positional, **{**arguments, "raise_on_error": False})
@@ -92,6 +101,7 @@ def _report_steps(events: TextIO, logs: Path) -> None:
         )
         return outputs, state
 
+    task_executor.execute_single_task = remembering
     task_dispatcher.run_single_task_implementation = reporting
 
 

@@ -193,7 +193,6 @@ def test_secrets_are_named_by_parameters_and_may_be_missing() -> None:
         "find-champion": {"git_secret", "registry_secret"},
         "push-modelcar": {"registry_secret"},
         "bump-version": {"git_secret"},
-        "bump-version-2": {"git_secret"},
     }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from kfp import compiler, dsl
 
+from pipelines._pipeline import pipeline
 from roadie.errors import RunError
 from roadie.runs import Pipeline, StepRun, load_pipeline, run_here
 from roadie.runs.local import error_in
@@ -208,3 +209,19 @@ def test_a_run_whose_worker_was_killed_in_the_middle_of_a_step_is_no_success(tmp
 
     with pytest.raises(RunError, match=r"the pipeline doomed could not be run: .*exit code -9"):
         run_here(compiled(pipeline, tmp_path), {}, tmp_path)
+
+
+def test_tasks_that_share_a_component_are_told_apart(tmp_path: Path) -> None:
+    @pipeline(name="twice")
+    def both() -> None:
+        first = greet(name="a").set_display_name("greet-a")
+        greet(name=first.output).set_display_name("greet-b")
+
+    twice = compiled(both, tmp_path)
+    assert list(twice.spec["components"]) == ["comp-greet"]
+    outcome = run_here(twice, {}, tmp_path)
+    assert [(step.name, step.outputs["Output"]) for step in outcome.steps] == [
+        ("greet-a", "hello a"),
+        ("greet-b", "hello hello a"),
+    ]
+    assert len({step.log for step in outcome.steps}) == 2
