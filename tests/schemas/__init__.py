@@ -28,7 +28,7 @@ def documents(text: str) -> list[dict[str, Any]]:
     Raises:
         yaml.YAMLError: it is no YAML, or a key is there twice.
     """
-    return [document for document in yaml.load_all(text, _Loader) if document]  # noqa: S506 - a safe loader
+    return [document for document in yaml.load_all(text, _Loader) if document]
 
 
 class _Loader(yaml.SafeLoader):
