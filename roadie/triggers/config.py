@@ -1,10 +1,14 @@
 """The configuration of the receiver, triggers.yaml: what starts a run of which model, and what holds it back."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from roadie.triggers.durations import parse_duration
 
 # What a template in `parameters` may name, besides {labels.NAME}; a name that the event does not have is empty.
 NAMES = (
@@ -24,6 +28,36 @@ NAMES = (
 )
 
 
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+def _check_address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("is not an address; write it like https://alertmanager.example.com")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("holds a user or password; take it out and name a token's file")
+    return url.rstrip("/")
+
+
+def _check_model_name(name: str) -> str:
+    if not _MODEL_NAME.fullmatch(name):
+        raise ValueError("is not a model's name; use at most 63 of A-Z a-z 0-9 . _ -")
+    return name
+
+
+def _check_no_password(repository: str) -> str:
+    if "://" in repository and urlsplit(repository).password is not None:
+        raise ValueError("holds a password; take it out and set GIT_USERNAME and GIT_PASSWORD")
+    return repository
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Address = Annotated[str, AfterValidator(_check_address)]
+Repository = Annotated[str, Field(min_length=1), AfterValidator(_check_no_password)]
+ModelName = Annotated[str, AfterValidator(_check_model_name)]
+
+
 class Strict(BaseModel):
     """A part of the configuration; an unknown key is an error."""
 
@@ -35,6 +69,18 @@ class Secret(Strict):
 
     file: Path | None = None
     env: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_place(cls, given: Any) -> Any:
+        if isinstance(given, cls):
+            return given
+        # What was given is not repeated: it may be the secret itself.
+        if not isinstance(given, dict):
+            raise ValueError("must say where the secret is, as file or env, and not what it is")
+        if bool(given.get("file")) == bool(given.get("env")):
+            raise ValueError("needs either file or env, the one place where the secret is")
+        return given
 
 
 class Tls(Strict):
@@ -48,10 +94,11 @@ class Listen(Strict):
     """Where and how the receiver listens."""
 
     host: str = "127.0.0.1"
-    port: int = 8080
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080  # 0: any free one, which the log names
     tls: Tls | None = None
     max_body_bytes: int = Field(8 << 20, ge=2 << 20)
-    seconds_to_send: float = 10.0  # head and body of a request must have arrived by then
+    max_connections: int = Field(256, ge=1)
+    seconds_to_send: float = Field(10.0, gt=0)  # head and body of a request must have arrived by then
 
 
 class Hook(Strict):
@@ -78,10 +125,10 @@ class Page(Strict):
 class Alertmanager(Strict):
     """Alertmanager's own API: asked at start for what fires, and for silences while a run goes on."""
 
-    url: str
+    url: Address
     token: Secret | None = None
     ca_file: Path | None = None
-    silence: timedelta | None = None  # how long to silence an alert whose run was started
+    silence: Duration | None = None  # how long to silence an alert whose run was started
 
 
 class Runs(Strict):
@@ -94,7 +141,7 @@ class Runs(Strict):
     experiment: str = "Default"
     token: Secret | None = None  # the service account's token when left out
     ca_file: Path | None = None
-    seconds_between_looks: float = 10.0
+    seconds_between_looks: float = Field(10.0, gt=0)
 
 
 class Notify(Strict):
@@ -107,7 +154,7 @@ class Notify(Strict):
 class GitOps(Strict):
     """The repository that says what is deployed, for the page and for a run's image and commit."""
 
-    repository: str
+    repository: Repository
     branch: str = "main"
     environments: tuple[str, ...] = ("test", "stage")
 
@@ -115,8 +162,8 @@ class GitOps(Strict):
 class Push(Strict):
     """Which pushes start a run. Patterns as in gitignore's simple ones: fnmatch, `*` does not stop at a slash."""
 
-    repository: str
-    branches: tuple[str, ...] = ("main",)
+    repository: Repository
+    branches: Annotated[tuple[str, ...], Field(min_length=1)] = ("main",)
     paths: tuple[str, ...] = ()  # none: every path
 
 
@@ -125,20 +172,21 @@ class Model(Strict):
 
     pipeline: str = "training"
     parameters: dict[str, Any] = {}
-    alerts: dict[str, str] | None = None  # label matchers; {model: <name>, retrain: "true"} when left out
+    # Label matchers; {model: <name>, retrain: "true"} when left out. None at all would match every alert there is.
+    alerts: Annotated[dict[str, str], Field(min_length=1)] | None = None
     pushes: tuple[Push, ...] = ()
-    cool_down: timedelta = timedelta(0)
+    cool_down: Duration = timedelta(0)
     max_active: Annotated[int, Field(ge=1)] = 1
     when_active: Literal["skip", "queue", "supersede"] = "queue"
     min_new_rows: Annotated[int, Field(ge=0)] = 0
-    window: timedelta | None = None  # gives {window_start} and {window_end}, which is when the alert began
+    window: Duration | None = None  # gives {window_start} and {window_end}, which is when the alert began
 
 
 class Config(Strict):
     """triggers.yaml, whole."""
 
     journal: Path = Path(".roadie/journal.db")
-    keep: timedelta = timedelta(days=90)
+    keep: Duration = timedelta(days=90)
     listen: Listen = Listen()
     hooks: Hooks = Hooks()
     page: Page = Page()
@@ -146,4 +194,4 @@ class Config(Strict):
     runs: Runs = Runs()
     notify: tuple[Notify, ...] = ()
     gitops: GitOps | None = None
-    models: dict[str, Model] = {}
+    models: dict[ModelName, Model] = {}

@@ -1,0 +1,88 @@
+"""Take fields out of what strangers send: each is there and of its type, or the whole is refused by the field's name.
+
+Nothing of the body is repeated in an error: it may hold secrets, and it goes to logs.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from roadie.errors import TriggerError
+
+LONGEST_LINE = 300  # characters of a summary
+LONGEST_VALUE = 4096  # characters of a label or a name
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+def decode(body: bytes) -> Mapping[str, Any]:
+    """The JSON object that `body` is. TriggerError when it is none, or nests too deeply."""
+    document = _loaded(body)
+    if not isinstance(document, dict):
+        raise TriggerError("the body is not a JSON object; send the payload as it is documented")
+    return document
+
+
+def _loaded(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise TriggerError("the body is not JSON; send the payload as it is documented") from None
+
+
+def mapping(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The object under `key`."""
+    return _typed(document, key, dict, "an object")
+
+
+def objects(document: Mapping[str, Any], key: str) -> tuple[Mapping[str, Any], ...]:
+    """The objects of the array under `key`; null counts as an empty one."""
+    found = _typed(document, key, list, "an array") if document.get(key) is not None else []
+    if not all(isinstance(each, dict) for each in found):
+        raise TriggerError(f"{key} has something else than objects in it; send the payload as it is documented")
+    return tuple(found)
+
+
+def text(document: Mapping[str, Any], key: str) -> str:
+    """The text under `key`, cleaned."""
+    return clean(_typed(document, key, str, "text"))
+
+
+def optional_text(document: object, key: str) -> str:
+    """The text under `key`, cleaned; empty where there is none."""
+    value = document.get(key) if isinstance(document, dict) else None
+    return clean(value) if isinstance(value, str) else ""
+
+
+def _typed(document: Mapping[str, Any], key: str, type_: type, what: str) -> Any:
+    value = document.get(key)
+    if not isinstance(value, type_):
+        raise TriggerError(f"{key} is not {what}; send the payload as it is documented")
+    return value
+
+
+def clean(value: str, longest: int = LONGEST_VALUE) -> str:
+    """`value` as text that any file can hold (JSON can spell half a character), cut to `longest`."""
+    value = value[:longest]
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
+
+
+def line(value: str, longest: int = LONGEST_LINE) -> str:
+    """`value` as one line without control characters, cut to `longest`."""
+    flat = _CONTROL.sub(" ", clean(value)).strip()
+    return flat if len(flat) <= longest else flat[: longest - 1] + "…"
+
+
+def moment(value: str, key: str) -> str:
+    """A time of RFC 3339 in UTC and cut to milliseconds: `2026-11-23T02:31:03.891Z`."""
+    try:
+        time = datetime.fromisoformat(value)
+        return stamp(time if time.tzinfo else time.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
+        raise TriggerError(f"{key} is not a time; write it like 2026-11-23T02:31:03.891Z") from None
+
+
+def stamp(time: datetime) -> str:
+    """A time in UTC, cut to milliseconds."""
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
