@@ -5,9 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from roadie.errors import RunError
 from roadie.runs.pipeline import Pipeline
 
 ENDED = frozenset({"succeeded", "failed", "canceled"})
+
+
+class RunRefusedError(RunError):
+    """The engine will never take this run as it is: nothing was created, and to try again is of no use."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,12 @@ class Engine(Protocol):
     def start(
         self, pipeline: Pipeline, name: str, arguments: Mapping[str, Any], *, description: str = "", cache: bool = True
     ) -> Run:
-        """Create a run. Whoever must not create two calls :meth:`find` first, and again afterwards."""
+        """Create a run. Whoever must not create two calls :meth:`find` first, and again afterwards.
+
+        Raises:
+            RunRefusedError: the pipeline, its arguments or the name are at fault.
+            RunError: it may or may not have been created; :meth:`find` tells.
+        """
         ...
 
     def find(self, name: str) -> list[Run]:
