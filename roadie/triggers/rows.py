@@ -51,7 +51,7 @@ class RunRow:
 
 @dataclass(frozen=True)
 class Decided:
-    """A verdict as it stands now: what was accepted may have been held back since. `run` is None where there is none."""
+    """A verdict as it stands now: what was accepted may have been held back since. Without a run, `run` is None."""
 
     model: str
     action: str
