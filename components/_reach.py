@@ -77,9 +77,18 @@ def path_of(module: str, package: Path) -> Path:
 
 
 def _imports(tree: ast.Module, package: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Each import from `package`: the module, and the names taken from it with what they are called here."""
+    """Each import from `package`: the module, and the names taken from it with what they are called here.
+
+    What stands under ``if TYPE_CHECKING:`` is never run, so it is left out.
+    """
+    types = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    never = {id(each) for node in types for statement in node.body for each in ast.walk(statement)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == package:
+        if (
+            id(node) not in never
+            and isinstance(node, ast.ImportFrom)
+            and (node.module or "").partition(".")[0] == package
+        ):
             yield node.module or "", {alias.name: alias.asname or alias.name for alias in node.names}
 
 

@@ -18,7 +18,7 @@ from roadie.gitops.environments import Deployment, Layout, status
 from roadie.gitops.layout import create_bare, examples, init_repositories
 from roadie.gitops.promotion import promote, rollback
 from roadie.gitops.proposal import Proposal, follow
-from roadie.gitops.reading import Deployed, read_value
+from roadie.gitops.reading import Deployed, read_value, version_at
 from roadie.gitops.values import get_scalar, set_scalar
 
 __all__ = [
@@ -41,4 +41,5 @@ __all__ = [
     "rollback",
     "set_scalar",
     "status",
+    "version_at",
 ]

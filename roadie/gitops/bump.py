@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from roadie.errors import GitOpsError, UsageError
 from roadie.gitops.access import Access
@@ -12,9 +13,11 @@ from roadie.gitops.checks import check_trailers
 from roadie.gitops.edits import Edit, UnexpectedValueError, compose, plan
 from roadie.gitops.failures import LostRaceError, UnreachableError
 from roadie.gitops.history import judge
-from roadie.gitops.proposal import Proposal, propose
 from roadie.gitops.repository import Repository
 from roadie.gitops.signature import Signature
+
+if TYPE_CHECKING:
+    from roadie.gitops.proposal import Proposal
 
 _MISSES = 3  # how often in a bump a server may be away
 
@@ -23,7 +26,7 @@ _MISSES = 3  # how often in a bump a server may be away
 class Bumped:
     """What a bump did; `commit` is the new one, or when not `changed` the one that is there, and `reason` says why.
 
-    `branch` is the one that was pushed to: with a `review` (its URL) the review's own.
+    `branch` is the one that was pushed to: with a `review` (its URL) the review's own. `pending`: the review is open.
     """
 
     changed: bool
@@ -33,6 +36,7 @@ class Bumped:
     review: str | None = None
     diff: str = ""
     reason: str = ""
+    pending: bool = False
 
 
 def bump(
@@ -45,7 +49,7 @@ def bump(
     author: str = "",
     signing_key: str = "",
     again: bool = False,
-    proposal: Proposal | None = None,
+    proposal: "Proposal | None" = None,
     access: Access | None = None,
     budget: float = 120.0,
 ) -> Bumped:
@@ -77,7 +81,7 @@ class _Wish:
     trailers: Mapping[str, str]
     signature: Signature
     again: bool
-    proposal: Proposal | None
+    proposal: "Proposal | None"
 
 
 def _until_it_lands(repository: Repository, wish: _Wish, budget: float) -> Bumped:
@@ -119,8 +123,8 @@ def _make(repository: Repository, tip: str, wish: _Wish) -> Bumped:
         return stopped
     text, files = compose(wish.message, todo.edits, wish.trailers), tuple(sorted(todo.files))
     if wish.proposal:
-        made = propose(wish.proposal, repository, tip, todo, text, wish.signature)
-        return Bumped(made.pushed, made.commit, made.branch, files, made.url, made.diff, made.reason)
+        made = wish.proposal.propose(repository, tip, todo, text, wish.signature)
+        return Bumped(made.pushed, made.commit, made.branch, files, made.url, made.diff, made.reason, not made.merged)
     commit = repository.commit(tip, todo.files, text, wish.signature)
     return Bumped(True, commit, repository.branch, files, diff=repository.diff(tip, commit))
 

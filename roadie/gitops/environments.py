@@ -1,30 +1,33 @@
 """The models in each environment: which version is deployed, and since which commit."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from roadie.errors import GitOpsError
 from roadie.gitops.access import Access
 from roadie.gitops.checks import DIGEST, check_file
-from roadie.gitops.deploy import DIGEST as DIGEST_TRAILER
-from roadie.gitops.deploy import VERSION
 from roadie.gitops.document import step_text
-from roadie.gitops.history import Commit
+from roadie.gitops.history import DIGEST as DIGEST_TRAILER
+from roadie.gitops.history import VERSION, Commit
 from roadie.gitops.repository import Repository
 from roadie.gitops.values import entries, get_scalar
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a repository keeps its environments' values, with {environment} and {model} filled in."""
+    """Where a repository keeps its environments' values, with {environment} and {model} filled in.
+
+    `files` names the values file of an environment that `file` does not tell.
+    """
 
     file: str = "{environment}/values.yaml"
     models: str = "applications"
     key: str = "applications.{model}.values"
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def file_of(self, environment: str) -> str:
         """The values file of an environment."""
-        return check_file(self.file.replace("{environment}", environment))
+        return check_file(self.files.get(environment) or self.file.replace("{environment}", environment))
 
     def key_of(self, model: str) -> str:
         """The map that holds a model's version."""

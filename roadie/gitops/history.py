@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+# What a commit deployed, and where.
+MODEL, ENVIRONMENT, VERSION, DIGEST = "Roadie-Model", "Roadie-Environment", "Roadie-Version", "Roadie-Digest"
 # What a commit set, as `file:key=value`, one trailer each; and what a rollback took back.
 SET = "Roadie-Set"
 ROLLED_BACK = "Roadie-Rolled-Back"

@@ -6,10 +6,9 @@ from typing import Any
 from roadie.errors import GitOpsError, UsageError
 from roadie.gitops.access import Access
 from roadie.gitops.bump import Bumped, bump
-from roadie.gitops.deploy import DIGEST, ENVIRONMENT, MODEL, VERSION
 from roadie.gitops.edits import Edit, UnexpectedValueError
 from roadie.gitops.environments import APP_OF_APPS, Deployment, Layout, State, deployment_of, states_of
-from roadie.gitops.history import ROLLED_BACK, RUN, SET, STARTED
+from roadie.gitops.history import DIGEST, ENVIRONMENT, MODEL, ROLLED_BACK, RUN, SET, STARTED, VERSION
 from roadie.gitops.repository import Repository
 
 PROMOTED_FROM, REASON = "Roadie-Promoted-From", "Roadie-Reason"
@@ -24,6 +23,8 @@ def promote(
     source: str = "test",
     target: str = "stage",
     branch: str = "main",
+    version: str = "",
+    replacing: str = "",
     layout: Layout = APP_OF_APPS,
     resolve: Callable[[str], str | None] | None = None,
     access: Access | None = None,
@@ -31,7 +32,9 @@ def promote(
 ) -> Bumped:
     """Set in `target` exactly the version and digest that `source` holds; `options` are those of bump.
 
-    `resolve` asks the registry which digest a version has: the version must be there, and still be the same image.
+    Nothing is changed when `source` holds another version than `version` by now (empty: any will do). `replacing` is
+    the version that is expected in `target`; where another one is by now, that is an error. `resolve` asks the registry
+    which digest a version has: the version must be there, and still be the same image.
 
     Raises:
         GitOpsError: `source` holds no version, the registry does not have it, or its tag was moved since.
@@ -39,13 +42,14 @@ def promote(
     if source == target:
         raise UsageError(f"{source} cannot be promoted to itself; name another environment")
     with Repository(repo, branch, access) as repository:
-        held = deployment_of(repository, repository.fetch(), source, model, layout)
+        tip = repository.fetch()
+        held = deployment_of(repository, tip, source, model, layout)
     if not held:
         raise GitOpsError(f"{source} in {repo} holds no version of {model}; deploy one there first")
+    if version and held.version != version:
+        return Bumped(False, tip, branch, reason=f"{source} holds {held.version} by now, not {version}")
     digest = _same_digest(held, resolve) if resolve else held.digest
-    carried = {
-        name: values[0] for name, values in held.trailers.items() if name not in (RUN, STARTED, SET, ROLLED_BACK)
-    }
+    carried = {name: values[0] for name, values in held.trailers.items() if name not in _OF_ONE_COMMIT}
     trailers = {
         **carried,
         MODEL: model,
@@ -55,9 +59,8 @@ def promote(
         PROMOTED_FROM: f"{source}@{held.commit}",
         **options.pop("trailers", {}),
     }
-    trailers = {name: value for name, value in trailers.items() if name not in _OF_ONE_COMMIT}
     message = options.pop("message", "") or f"Promote {model} {held.version} from {source} to {target}"
-    edits = _edits(layout.file_of(target), layout.key_of(model), held.version, digest)
+    edits = _edits(layout.file_of(target), layout.key_of(model), held.version, digest, expected=replacing or None)
     return bump(repo, edits, branch=branch, message=message, trailers=trailers, access=access, **options)
 
 
@@ -112,7 +115,8 @@ def rollback(
 
 def _edits(file: str, key: str, version: str, digest: str, expected: str | None = None) -> list[Edit]:
     return [
-        Edit(file, f"{key}.version", version, expected=expected),
+        # A map without a version deploys none yet; a map that is not there is somebody's mistake, and is refused.
+        Edit(file, f"{key}.version", version, create_missing=True, expected=expected),
         # An empty digest takes away that of another version.
         Edit(file, f"{key}.digest", digest, only_if_present=True),
     ]

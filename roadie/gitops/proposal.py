@@ -18,60 +18,65 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Proposed:
+    """What became of a proposal: whether its branch was pushed, the request's address, and whether it is merged."""
+
+    pushed: bool
+    commit: str
+    branch: str
+    url: str
+    diff: str = ""
+    reason: str = ""
+    merged: bool = False
+
+
+@dataclass(frozen=True)
 class Proposal:
     """How to ask for a review: on which host, from which branch, with which notes (Markdown, such as the gate's table).
 
     `kind` (github, gitlab, gitea) and `api_url` are told from the repository's URL when empty, `branch` from the edits.
+    `wait` is how many seconds to wait for the merge.
     """
 
     kind: str = ""
     api_url: str = ""
     branch: str = ""
     notes: str = ""
+    wait: float = 0.0
+
+    def propose(self, repository: Repository, tip: str, todo: Plan, text: str, signature: Signature) -> Proposed:
+        """Push the edits to the review's branch and open its request; one that is there is updated.
+
+        A branch that holds these edits on `tip` already is left as it is, as is one that a later run has made.
+
+        Raises:
+            GitOpsError: the host or the server refuses, or the review was closed without a merge while we waited.
+        """
+        from roadie.gitops.reviews import host_for, open_review, wait
+
+        branch = check_branch(self.branch or branch_name(todo.edits))
+        if branch == repository.branch:
+            raise UsageError(f"a review cannot come from {branch} itself; name another branch for it")
+        host = host_for(repository.repo, repository.access, kind=self.kind, api_url=self.api_url)
+        there = repository.head_of(branch)
+        newer = _made_later(there, todo, text) if there else None
+        if there and newer:
+            found = host.find(branch, repository.branch)
+            return Proposed(False, there.sha, branch, found.url if found else "", reason=newer)
+        commit = there.sha if there and _is_same(there, tip, todo) else ""
+        if not commit:
+            commit = repository.commit(tip, todo.files, text, signature)
+            repository.push(commit, branch, replacing=there.sha if there else "")
+        title, _, rest = text.partition("\n\n")
+        review = open_review(host, branch, repository.branch, title, body(todo.edits, rest, self.notes))
+        merged = bool(self.wait) and wait(host, review.number, timeout=self.wait).state == "merged"
+        pushed = not there or commit != there.sha
+        diff = repository.diff(f"{commit}^", commit) if pushed else ""
+        reason = "" if pushed else "the review is open already"
+        return Proposed(pushed, commit, branch, review.url, diff, reason, merged)
 
 
 BY_URL = Proposal()
-
-
-@dataclass(frozen=True)
-class Proposed:
-    """What became of a proposal: whether its branch was pushed, and the request's address."""
-
-    pushed: bool
-    commit: str
-    branch: str
-    url: str
-    diff: str
-    reason: str = ""
-
-
-def propose(
-    proposal: Proposal, repository: Repository, tip: str, todo: Plan, text: str, signature: Signature
-) -> Proposed:
-    """Push the edits to the review's branch and open its request; one that is there is updated.
-
-    A branch that holds these edits on `tip` already is left as it is, as is one that a later run has made.
-    """
-    from roadie.gitops.reviews import host_for, open_review
-
-    branch = check_branch(proposal.branch or branch_name(todo.edits))
-    if branch == repository.branch:
-        raise UsageError(f"a review cannot come from {branch} itself; name another branch for it")
-    host = host_for(repository.repo, repository.access, kind=proposal.kind, api_url=proposal.api_url)
-    there = repository.head_of(branch)
-    newer = _made_later(there, todo, text) if there else None
-    if there and newer:
-        found = host.find(branch, repository.branch)
-        return Proposed(False, there.sha, branch, found.url if found else "", "", newer)
-    commit = there.sha if there and _is_same(there, tip, todo) else ""
-    if not commit:
-        commit = repository.commit(tip, todo.files, text, signature)
-        repository.push(commit, branch, replacing=there.sha if there else "")
-    title, _, rest = text.partition("\n\n")
-    review = open_review(host, branch, repository.branch, title, body(todo.edits, rest, proposal.notes))
-    pushed = not there or commit != there.sha
-    diff = repository.diff(f"{commit}^", commit) if pushed else ""
-    return Proposed(pushed, commit, branch, review.url, diff, "" if pushed else "the review is open already")
 
 
 def follow(

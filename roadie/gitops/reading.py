@@ -40,3 +40,21 @@ def read_value(
             return Deployed(get_scalar(text, key), tip)
         except GitOpsError as error:
             raise GitOpsError(f"{file}: {error}") from None
+
+
+def version_at(
+    repo: str, revision: str, file: str, key: str, *, branch: str = "main", access: Access | None = None
+) -> str | None:
+    """The version under `key` (the map that holds it) of `file` as `revision`, a commit of `branch`, has it.
+
+    None when there is none, and when `revision` is not among the branch's newest commits.
+
+    Raises:
+        GitOpsError: the repository cannot be read.
+    """
+    with Repository(repo, branch, access) as repository:
+        tip = repository.fetch()
+        if revision != tip and revision not in {commit.sha for commit in repository.log(tip)}:
+            return None
+        entry = repository.find(revision, [check_file(file)]).get(file)
+        return get_scalar(repository.read(entry), f"{key}.version") if entry else None

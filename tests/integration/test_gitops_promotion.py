@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from roadie.errors import GitOpsError, UsageError
-from roadie.gitops import Bumped, Edit, Layout, bump, bump_version, promote, read_value, rollback, status
+from roadie.gitops import Bumped, Edit, Layout, bump, bump_version, promote, read_value, rollback, status, version_at
 from tests.servers.git_http import GitServer, git
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "mlops-gitops"
@@ -196,3 +196,49 @@ def test_another_layout_is_described_by_its_patterns(git_server: GitServer, tmp_
     repo = git_server.create("y.git", tmp_path / "source")
     layout = Layout("model-deployments/{environment}/apps.yaml", "apps", "apps[name={model}]")
     assert [(d.model, d.version) for d in status(repo, ["test"], layout=layout)] == [("jukebox", "1.0"), ("radio", "3")]
+
+
+def test_the_version_that_a_revision_held_is_read_and_one_of_elsewhere_has_none(repo: str) -> None:
+    first, second = deploy(repo, "1.0"), deploy(repo, "2.0")
+    later = bump(repo, [Edit("stage/values.yaml", f"{KEY}.version", "0.9")])
+
+    def held(revision: str) -> str | None:
+        return version_at(repo, revision, "test/values.yaml", KEY)
+
+    revisions = (first.commit, second.commit, later.commit, "0" * 40)
+    assert [held(revision) for revision in revisions] == ["1.0", "2.0", "2.0", None]
+
+
+def promote_by_the_pipeline(repo: str, **options: str) -> Bumped:
+    return bump_version(
+        repo, "stage/values.yaml", KEY, model_name="jukebox", environment="stage", run="run-7", source="test",
+        source_file="test/values.yaml", provenance={"started": "2026-01-02T00:00:00Z"}, **options
+    )  # fmt: skip
+
+
+def test_the_pipeline_promotes_what_test_holds_under_its_own_run(repo: str) -> None:
+    deploy(repo, "1.0", ONE)
+    done = promote_by_the_pipeline(repo, version="1.0", digest=ONE)
+    (stage,) = status(repo, ["stage"])
+    assert (stage.version, stage.digest, stage.commit) == ("1.0", ONE, done.commit)
+    assert stage.trailers["Roadie-Run"] == ["run-7"]
+    assert stage.trailers["Roadie-Started"] == ["2026-01-02T00:00:00Z"]
+    assert stage.trailers["Roadie-Data"] == ["sha256:abc"]
+
+
+def test_a_version_that_test_does_not_hold_any_more_is_not_promoted(repo: str) -> None:
+    deploy(repo, "2.0")
+    done = promote_by_the_pipeline(repo, version="1.0")
+    assert (done.changed, done.reason) == (False, "test holds 2.0 by now, not 1.0")
+    assert read_value(repo, "stage/values.yaml", f"{KEY}.version").value == "latest"
+
+
+def test_a_promotion_over_a_version_that_was_not_compared_with_is_refused(repo: str) -> None:
+    deploy(repo, "1.0")
+    with pytest.raises(GitOpsError, match="is latest by now, not 0.9"):
+        promote_by_the_pipeline(repo, replacing="0.9")
+
+
+def test_without_a_version_and_without_a_source_there_is_nothing_to_deploy() -> None:
+    with pytest.raises(UsageError, match="no version is given for stage"):
+        bump_version("/nowhere", "stage/values.yaml", KEY, model_name="jukebox", environment="stage")

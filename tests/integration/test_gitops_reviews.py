@@ -1,6 +1,7 @@
 """Reviews on the three kinds of Git hosts: one request per model and environment, kept up to date, merged as seen."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,14 @@ def test_a_lost_answer_does_not_open_a_second_request(host: GitHost, repo: str, 
     host.lose_answers = True
     propose(repo, proposal, "1.2.0")
     assert len(host.requests) == 1
+
+
+def test_a_proposal_that_waits_says_whether_it_was_merged(host: GitHost, repo: str, proposal: Proposal) -> None:
+    first = bump(repo, [Edit(FILE, KEY, "1.2.0")], proposal=replace(proposal, wait=0.01))
+    assert (first.changed, first.pending) == (True, True)
+    host.requests[0].state, host.merges_at_once = "closed", True
+    assert not bump(repo, [Edit(FILE, KEY, "1.3.0")], proposal=replace(proposal, wait=5)).pending
+    assert read_value(repo, FILE, KEY).value == "1.3.0"
 
 
 def test_waiting_ends_with_the_merge_with_the_time_or_with_a_failure(

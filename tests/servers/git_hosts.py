@@ -47,6 +47,8 @@ class GitHost:
     lose_answers: bool = False
     # How often a merge is put off, because the host is still checking whether it can be made.
     checking: int = 0
+    # Whether a request is merged as soon as it is opened, as a rule of the host may have it.
+    merges_at_once: bool = False
 
     def head(self, branch: str) -> str:
         with contextlib.suppress(Exception):
@@ -116,6 +118,8 @@ class GitHost:
             return 422, {}, {"message": "Validation Failed", "errors": [{"code": "custom", "message": "No commits"}]}
         request = Request(len(self.requests) + 1, head, base, body["title"], text)
         self.requests.append(request)
+        if self.merges_at_once:
+            self._merge(request, dict.fromkeys(("sha", "head_commit_id"), self.head(head)))
         if self.lose_answers:
             self.lose_answers = False
             return 502, {}, "<html>Bad Gateway</html>"

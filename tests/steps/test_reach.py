@@ -41,6 +41,11 @@ def test_an_import_inside_of_a_function_counts(package: Path) -> None:
     assert reached("from pkg import shop\nshop.buy()", package) == {"", "shop", "shop.buy", "shop.later"}
 
 
+def test_an_import_for_types_alone_does_not_count(package: Path) -> None:
+    body = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from pkg.shop.sell import price\nprint(1)"
+    assert reached(body, package) == {""}
+
+
 def test_a_room_is_reached_through_another(package: Path) -> None:
     body = "from pkg import hall\nhall.enter()"
     assert reached(body, package) == {"", "errors", "hall", "hall.open", "shop", "shop.sell"}
