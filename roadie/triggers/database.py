@@ -39,6 +39,7 @@ CREATE TABLE decisions (
     PRIMARY KEY (event, model)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX decisions_by_model ON decisions (model, event);
+CREATE INDEX decisions_by_key ON decisions (key);
 -- What a subject leads to is decided once for a model.
 CREATE UNIQUE INDEX decided_once ON decisions (key) WHERE action <> 'ignore';
 
