@@ -49,12 +49,12 @@ class Journal:
             rows = connection.execute(query, {"model": model, "limit": limit}).fetchall()
         return [run_row(row) for row in rows]
 
-    def story(self, key: str) -> list[Entry]:
-        """The events that were decided about under this key, the first of them first."""
+    def entry_of(self, key: str) -> Entry | None:
+        """The event that the run with this key was accepted for; None when no run has it."""
         with self.reading() as connection:
-            events = connection.execute(_EVENTS_OF_KEY, (key,)).fetchall()
+            events = connection.execute(_EVENT_OF_RUN, (key,)).fetchall()
             decided = _decided(connection, [event["id"] for event in events])
-        return [_entry(event, decided.get(event["id"], [])) for event in events]
+        return next((_entry(event, decided[event["id"]]) for event in events), None)
 
     def waiting(self) -> Waiting:
         """What waits to be started."""
@@ -95,9 +95,7 @@ WHERE decisions.model = :model AND (:before IS NULL OR event < :before) ORDER BY
 """
 _RUNS = "SELECT * FROM intents WHERE state <> 'held' ORDER BY event DESC LIMIT :limit"
 _RUNS_OF_MODEL = "SELECT * FROM intents WHERE model = :model AND state <> 'held' ORDER BY event DESC LIMIT :limit"
-_EVENTS_OF_KEY = """
-SELECT events.* FROM decisions JOIN events ON events.id = decisions.event WHERE decisions.key = ? ORDER BY event LIMIT 100
-"""
+_EVENT_OF_RUN = "SELECT events.* FROM intents JOIN events ON events.id = intents.event WHERE intents.key = ?"
 # An intent has the columns of a decision, too: those of the decision come under names of their own.
 _DECISIONS = """
 SELECT intents.*, decisions.event AS about, decisions.model AS of_model, action, decisions.code AS said_code,
