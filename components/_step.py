@@ -7,8 +7,7 @@ environment, which is where ``roadie compile`` puts its options, so that ``kfp d
 - ``ROADIE_IMAGE``: an image that holds Roadie and its packages; nothing is embedded and pip is not called;
 - ``ROADIE_BASE_IMAGE``: a mirror of the stock Python image;
 - ``ROADIE_PIP_INDEX_URL``: a mirror of the package index;
-- ``ROADIE_RESOURCES``: what steps ask the cluster for, as JSON: ``{"train": {"cpu": "2", "memory": "4Gi",
-  "accelerator": "nvidia.com/gpu", "accelerators": 1}}``.
+- ``ROADIE_SETTINGS``: what steps ask the cluster for, as JSON; see ``components/_cluster.py``.
 """
 
 import inspect
@@ -21,7 +20,7 @@ from typing import Any
 
 from kfp import dsl
 
-from components import _archive, _lock
+from components import _archive, _cluster, _lock
 from roadie.errors import UsageError
 
 # The command is one argv string, and Argo keeps the spec and every pod's patch in one object of about 1 MiB.
@@ -36,7 +35,7 @@ class Settings:
     image: str = ""
     base_image: str = "python:3.11"
     pip_index_url: str = ""
-    resources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    cluster: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -45,7 +44,7 @@ class Settings:
             image=environment.get("ROADIE_IMAGE", cls.image),
             base_image=environment.get("ROADIE_BASE_IMAGE", cls.base_image),
             pip_index_url=environment.get("ROADIE_PIP_INDEX_URL", cls.pip_index_url),
-            resources=json.loads(environment.get("ROADIE_RESOURCES", "{}")),
+            cluster=json.loads(environment.get("ROADIE_SETTINGS", "{}")),
         )
 
 
@@ -57,7 +56,7 @@ class Step:
     function: Callable[..., Any]
     packages: tuple[str, ...]
     cache: bool
-    resources: Mapping[str, Any] = field(default_factory=dict)
+    cluster: _cluster.Cluster
 
     @property
     def name(self) -> str:
@@ -66,7 +65,7 @@ class Step:
 
     def __call__(self, **arguments: Any) -> Any:
         """Add the step to the pipeline being built; returns KFP's task."""
-        task = _with_resources(self.component(**arguments), self.resources)
+        task = _cluster.apply(self.component(**arguments), self.cluster)
         return task if self.cache else task.set_caching_options(False)
 
 
@@ -82,26 +81,9 @@ def step(*, packages: Sequence[str] = (), cache: bool = True) -> Callable[[Calla
     def make(function: Callable[..., Any]) -> Step:
         make_component = _component_of_image if settings.image else _component_with_embedding
         component = make_component(function, packages, settings)
-        return Step(component, function, tuple(packages), cache, settings.resources.get(function.__name__, {}))
+        return Step(component, function, tuple(packages), cache, _cluster.read(settings.cluster, function.__name__))
 
     return make
-
-
-def _with_resources(task: Any, resources: Mapping[str, Any]) -> Any:
-    """Ask for `resources` and be held to them: what is asked for is also the limit."""
-    for name, value in resources.items():
-        match name:
-            case "cpu":
-                task.set_cpu_request(str(value)).set_cpu_limit(str(value))
-            case "memory":
-                task.set_memory_request(str(value)).set_memory_limit(str(value))
-            case "accelerator":
-                task.set_accelerator_type(str(value)).set_accelerator_limit(int(resources.get("accelerators", 1)))
-            case "accelerators" if "accelerator" in resources:
-                pass
-            case _:
-                raise UsageError(f"a step has no resource {name!r}: use cpu, memory, accelerator with accelerators")
-    return task
 
 
 def _component_of_image(function: Callable[..., Any], _packages: Sequence[str], settings: Settings) -> Any:

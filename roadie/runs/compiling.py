@@ -14,7 +14,7 @@ from typing import Any
 
 from roadie.errors import UsageError
 
-SETTINGS = {"ROADIE_IMAGE", "ROADIE_BASE_IMAGE", "ROADIE_PIP_INDEX_URL", "ROADIE_RESOURCES"}
+SETTINGS = {"ROADIE_IMAGE", "ROADIE_BASE_IMAGE", "ROADIE_PIP_INDEX_URL", "ROADIE_SETTINGS"}
 
 _DEFAULT_OF_DICT = re.compile(r"^(#    \w+: dict \[Default: )(\{.*\})(\])$", re.MULTILINE)
 
@@ -42,9 +42,9 @@ def compile_all(root: Path, settings: Mapping[str, str] | None = None) -> dict[s
         sys.path.insert(0, str(root))
 
     steps = dict(_exports(root, "components"))
-    unknown = sorted(json.loads(os.environ.get("ROADIE_RESOURCES", "{}")).keys() - steps.keys())
+    unknown = sorted(json.loads(os.environ.get("ROADIE_SETTINGS", "{}")).keys() - {"all", *steps})
     if unknown:
-        raise UsageError(f"there is no step {', '.join(unknown)} to give resources to: there are {', '.join(steps)}")
+        raise UsageError(f"there is no step {', '.join(unknown)} to set anything for: there are {', '.join(steps)}")
     texts = {f"components/{name}.yaml": _compile(step.component) for name, step in steps.items()}
     limit = importlib.import_module("components._step").PIPELINE_LIMIT
     for name, pipeline in _exports(root, "pipelines"):

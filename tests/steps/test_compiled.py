@@ -127,11 +127,45 @@ def test_what_a_step_asks_the_cluster_for_is_said_when_it_is_compiled(tmp_path: 
     assert "resources" not in all_containers["evaluate"]
 
 
+CLUSTER = """
+all:
+  run_as_user: 1000
+  ca_config_map: company-ca
+  pull_secrets: [registry]
+train:
+  node_selector: {disk: fast}
+  tolerations: [{key: gpu, operator: Exists, effect: NoSchedule}]
+"""
+
+
+def test_a_cluster_s_settings_reach_every_step_and_a_step_s_own_that_step(tmp_path: Path) -> None:
+    (tmp_path / "cluster.yaml").write_text(CLUSTER)
+    done = run_compile("--settings", str(tmp_path / "cluster.yaml"), "--output", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    spec, platform = compiled(tmp_path / "pipelines" / "training.yaml")
+    pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert pods.keys() == spec["deploymentSpec"]["executors"].keys()
+    for name, pod in pods.items():
+        # With what KFP adds to every step by itself, this is the restricted profile of the Pod Security Standards.
+        assert pod["securityContext"] == {"runAsUser": "1000", "runAsNonRoot": True}, name
+        assert [secret["secretName"] for secret in pod["imagePullSecret"]] == ["registry"], name
+        assert pod["configMapAsVolume"][0]["configMapName"] == "company-ca", name
+    for name, container in containers(spec).items():
+        variables = {each["name"]: each["value"] for each in container["env"]}
+        assert variables["GIT_CA_FILE"] == variables["PIP_CERT"] == "/var/run/secrets/roadie/ca/ca.crt", name
+        assert variables["HOME"] == "/tmp", name
+    assert pods["exec-train"]["nodeSelector"] == {"labels": {"disk": "fast"}}
+    assert pods["exec-train"]["tolerations"] == [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}]
+    assert "nodeSelector" not in pods["exec-evaluate"]
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("trian: {cpu: 2}", "there is no step trian to give resources to"),
-        ("train: {cpus: 2}", "a step has no resource 'cpus'"),
+        ("trian: {cpu: 2}", "there is no step trian to set anything for"),
+        ("train: {cpus: 2}", "the step train has no setting 'cpus': use one of cpu, memory"),
+        ("train: {tolerations: [{operator: Is}]}", "the step train cannot have this tolerations.0.operator"),
+        ("all: {run_as_user: 0}", "cannot have this run_as_user: Input should be greater than or equal to 1"),
         ("train: 2", "must name steps and what each asks for"),
         ("train: [", "is not readable as YAML"),
     ],
