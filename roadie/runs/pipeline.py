@@ -86,7 +86,7 @@ def load_pipeline(name_or_path: str, folder: Path | None = None) -> Pipeline:
     """
     path = _find(name_or_path, folder or Path.cwd())
     try:
-        spec = next(iter(yaml.load_all(path.read_text(encoding="utf-8"), Loader=_loader())))
+        spec = next(iter(yaml.load_all(path.read_text(encoding="utf-8"), Loader=yaml_loader())))
         if not isinstance(spec, dict) or not {"pipelineInfo", "root", "components"} <= spec.keys():
             raise UsageError(f"{path} is no compiled pipeline: make one with `roadie compile` or `kfp dsl compile`")
     except (yaml.YAMLError, UnicodeDecodeError, StopIteration) as error:
@@ -94,7 +94,7 @@ def load_pipeline(name_or_path: str, folder: Path | None = None) -> Pipeline:
     return Pipeline(path, spec)
 
 
-def _loader() -> Any:
+def yaml_loader() -> Any:
     """libyaml's loader where there is one: a pipeline carries some hundred kilobytes."""
     return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
