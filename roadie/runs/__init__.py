@@ -15,6 +15,7 @@ from roadie.runs.compiling import compile_all, differences, write
 from roadie.runs.connection import token_in
 from roadie.runs.defaults import with_embedded_defaults
 from roadie.runs.engine import ENDED, Engine, Run, RunRefusedError
+from roadie.runs.here import Here
 from roadie.runs.local import run_here
 from roadie.runs.outcome import Outcome, StepRun
 from roadie.runs.pipeline import Parameter, Pipeline, load_pipeline, parse_arguments
@@ -24,6 +25,7 @@ __all__ = [
     "ENDED",
     "Cluster",
     "Engine",
+    "Here",
     "Outcome",
     "Parameter",
     "Pipeline",

@@ -1,5 +1,6 @@
 """Run a compiled pipeline on this machine."""
 
+import contextlib
 import datetime
 import json
 import os
@@ -62,7 +63,10 @@ def run_here(
             f"the pipeline {pipeline.name} could not be run: {error_in(log.read_text(errors='replace'))} "
             f"(exit code {code}); the whole output is in {log}"
         )
-    return Outcome("failed" if failed else "succeeded", with_skipped(steps.values(), pipeline.steps), folder)
+    outcome = Outcome("failed" if failed else "succeeded", with_skipped(steps.values(), pipeline.steps), folder)
+    with contextlib.suppress(OSError):  # a full disk must not take from the caller what the run came to
+        (folder / "outcome.json").write_text(json.dumps(outcome.to_dict(), indent=2), encoding="utf-8")
+    return outcome
 
 
 def _new_folder(runs: Path, name: str) -> Path:

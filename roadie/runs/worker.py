@@ -13,6 +13,8 @@ import io
 import itertools
 import json
 import os
+import select
+import signal
 import sys
 import threading
 import time
@@ -46,6 +48,7 @@ def main() -> int:
     """Run the pipeline that standard input describes; 0 when it succeeded, 1 when a step failed."""
     job = json.load(sys.stdin)
     with os.fdopen(int(sys.argv[1]), "w", buffering=1, encoding="utf-8") as events:
+        threading.Thread(target=_end_with_the_reader, args=(events.fileno(),), daemon=True).start()
         from kfp import components, local
 
         _report_steps(events, Path(job["logs"]))
@@ -56,6 +59,14 @@ def main() -> int:
             print(error, file=sys.stderr)
             return 1
     return 0
+
+
+def _end_with_the_reader(events: int) -> None:
+    """End this process and its steps, all of one group, as soon as nobody reads what it tells: its parent is dead."""
+    watch = select.poll()
+    watch.register(events, 0)
+    watch.poll()
+    os.killpg(0, signal.SIGTERM)
 
 
 def _report_steps(events: TextIO, logs: Path) -> None:
