@@ -142,6 +142,8 @@ class Runs(Strict):
     token: Secret | None = None  # the service account's token when left out
     ca_file: Path | None = None
     seconds_between_looks: float = Field(10.0, gt=0)
+    # After so long a create whose answer was lost has taken effect, or never will (triggers-exactly-once.md).
+    seconds_to_settle: float = Field(120.0, gt=0)
 
 
 class Notify(Strict):

@@ -83,7 +83,6 @@ CREATE TABLE outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     key TEXT NOT NULL,
     target TEXT NOT NULL,
-    body TEXT NOT NULL,
     created TEXT NOT NULL,
     next_try TEXT NOT NULL,
     tries INTEGER NOT NULL DEFAULT 0,

@@ -50,6 +50,17 @@ class RunRow:
 
 
 @dataclass(frozen=True)
+class Facts:
+    """What a run came to, as far as it is known; see :class:`RunRow`."""
+
+    decision: str = ""
+    decision_reason: str = ""
+    version: str = ""
+    image: str = ""
+    commits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Decided:
     """A verdict as it stands now: what was accepted may have been held back since. Without a run, `run` is None."""
 

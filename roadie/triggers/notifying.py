@@ -1,0 +1,71 @@
+"""Deliver what the outbox holds: the outcome of a run to whoever is configured, a silence to Alertmanager."""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+
+from roadie.errors import TriggerError
+from roadie.triggers import secrets
+from roadie.triggers.config import Config, Notify
+from roadie.triggers.journal import Journal
+from roadie.triggers.messages import as_json, as_slack
+from roadie.triggers.outbox import Letter, Outbox
+from roadie.triggers.posting import post
+from roadie.triggers.rows import Entry, RunRow
+
+_log = logging.getLogger(__name__)
+SILENCE = "silence"
+
+
+def targets_of(config: Config) -> Mapping[str, Notify]:
+    """Who is told how runs end, by the name under which the outbox keeps them over restarts."""
+    return {_name(notify): notify for notify in config.notify}
+
+
+def _name(notify: Notify) -> str:
+    # Of where the secret is, not of what it is; and not of its place in the list, which may change.
+    place = f"{notify.format}\0{notify.url.file or ''}\0{notify.url.env}"
+    return f"{notify.format}-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
+
+
+class Notifier:
+    """Delivers letters, one at a time."""
+
+    def __init__(self, config: Config, journal: Journal, outbox: Outbox) -> None:
+        self._config, self._journal, self._outbox = config, journal, outbox
+        self._targets = targets_of(config)
+
+    def deliver_next(self) -> bool:
+        """Deliver the next letter that is due; False when there is none."""
+        letter = self._outbox.take()
+        if letter is None:
+            return False
+        try:
+            self._deliver(letter)
+        except TriggerError as error:
+            kept = self._outbox.postpone(letter)
+            what = f"it is tried again (try {letter.tries})" if kept else "it is given up"
+            _log.warning("%s about the run %s is not delivered, %s: %s", letter.target, letter.key, what, error)
+        else:
+            self._outbox.done(letter)
+        return True
+
+    def _deliver(self, letter: Letter) -> None:
+        entry = self._journal.entry_of(letter.key)
+        run = next((each.run for each in entry.verdicts if each.key == letter.key), None) if entry else None
+        if entry is None or run is None:
+            return  # pruned since
+        if letter.target == SILENCE:
+            self._silence(entry)
+        elif notify := self._targets.get(letter.target):
+            self._post(notify, run, entry)
+        else:
+            _log.warning("%s is no longer configured, and is not told of the run %s", letter.target, run.name)
+
+    def _post(self, notify: Notify, run: RunRow, entry: Entry) -> None:
+        payload = as_slack(run, entry) if notify.format == "slack" else as_json(run, entry)
+        # The same for every try, so that who gets it twice can tell (draft-ietf-httpapi-idempotency-key-header).
+        post(secrets.read(notify.url), payload, {"Idempotency-Key": f"{run.key}-{run.state}"})
+
+    def _silence(self, entry: Entry) -> None:
+        raise NotImplementedError

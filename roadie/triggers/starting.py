@@ -1,0 +1,156 @@
+"""Start an intent's run, and only one: look for it by its name before a create, after it, and when the answer is lost.
+
+Why this gives one run for each intent, and what remains possible, is in docs/decisions/triggers-exactly-once.md.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from roadie.errors import DataError, RunError
+from roadie.runs import ENDED, Engine, Run, RunRefusedError
+from roadie.triggers import counting
+from roadie.triggers.arguments import Target
+from roadie.triggers.intents import Intent, Intents
+from roadie.triggers.metrics import Metrics
+
+_log = logging.getLogger(__name__)
+# Seconds until an intent that could not be started is looked at again.
+_PAUSE = 5.0
+_PAUSE_FOR_DATA = 60.0
+# Seconds of trying to create a run before it is given up.
+_PATIENCE = 86400.0
+
+
+class Starter:
+    """Starts the runs of intents.
+
+    Args:
+        intents: The journal's.
+        engine: Where runs are started.
+        targets: The models that may be started, by name.
+        metrics: What is counted.
+        on_start: Targets of the outbox that are told when a run starts.
+        on_failure: Those that are told when one cannot be started.
+        count: Counts the rows of charts.
+    """
+
+    def __init__(
+        self,
+        intents: Intents,
+        engine: Engine,
+        targets: Mapping[str, Target],
+        metrics: Metrics,
+        *,
+        on_start: Sequence[str] = (),
+        on_failure: Sequence[str] = (),
+        count: Callable[[str], int] = counting.count_rows,
+    ) -> None:
+        self._intents, self._engine, self._targets, self._metrics = intents, engine, targets, metrics
+        self._on_start, self._on_failure, self._count = on_start, on_failure, count
+        self._room = {name: target.model.max_active for name, target in targets.items()}
+
+    def start_next(self) -> bool | None:
+        """Start the next intent: None when there is none, False when the engine could not be asked."""
+        intent = self._intents.claim(self._room, again=_PAUSE)
+        if intent is None:
+            return None
+        try:
+            found = self._engine.find(intent.name) or self._create(intent)
+            if found:
+                self._adopt(intent, found)
+        except RunRefusedError as error:
+            self._fail(intent, str(error))
+        except RunError as error:
+            _log.warning("the run %s is not started yet: %s", intent.name, error)
+            self._intents.postpone(intent, str(error), _PAUSE)
+            return False
+        return True
+
+    def _create(self, intent: Intent) -> list[Run]:
+        """Create the run, if this receiver may; what then has the intent's name."""
+        if not intent.leased:
+            return []  # a create may still be on its way
+        target = self._targets.get(intent.model)
+        if intent.stop or target is None:
+            code, why = ("superseded", intent.stop) if intent.stop else ("no-model", "its model is not configured")
+            self._hold(intent, code, why)
+            return []
+        if intent.tries * self._intents.settle >= _PATIENCE:
+            self._fail(intent, "it could not be started for a day; see the receiver's log")
+            return []
+        try:
+            rows = self._rows(target, intent)
+        except DataError as error:
+            _log.warning("the run %s is not started yet: %s", intent.name, error)
+            self._intents.postpone(intent, str(error), _PAUSE_FOR_DATA)
+            return []
+        if self._too_few(intent, target, rows) or not self._intents.attempt(intent, rows):
+            return []
+        return self._send(intent, target)
+
+    def _send(self, intent: Intent, target: Target) -> list[Run]:
+        """Send the create, and look what came of it."""
+        try:
+            run = self._engine.start(
+                target.pipeline, intent.name, intent.arguments, description=intent.description, cache=False
+            )
+        except RunRefusedError:
+            raise
+        except RunError as error:
+            if found := self._engine.find(intent.name):
+                return found
+            raise error
+        try:
+            return self._engine.find(intent.name) or [run]
+        except RunError:
+            return [run]  # followers look again
+
+    def _rows(self, target: Target, intent: Intent) -> int | None:
+        """How many rows there are to train on; None where that does not matter."""
+        if not target.model.min_new_rows:
+            return None
+        # Longer than counting can take, so that nobody else begins to count.
+        self._intents.renew(intent, counting.SECONDS + self._intents.settle)
+        declared = target.pipeline.parameters.get("charts")
+        return self._count(str(intent.arguments.get("charts") or (declared.default if declared else "")))
+
+    def _too_few(self, intent: Intent, target: Target, rows: int | None) -> bool:
+        before = self._intents.last_rows(intent.model)
+        if rows is None or before is None or rows - before >= target.model.min_new_rows:
+            return False
+        why = (
+            f"the charts have {rows:,} rows, {rows - before:,} more than when the last run started, and at least"
+            f" {target.model.min_new_rows:,} new ones are asked for"
+        )
+        self._hold(intent, "few-new-rows", why)
+        return True
+
+    def _adopt(self, intent: Intent, found: Sequence[Run]) -> None:
+        """Take the oldest run for the intent's own, and stop the others."""
+        keep = found[0]
+        if self._intents.started(intent, keep, self._on_start if intent.reason == "alert" else ()):
+            self._metrics.started(intent.model)
+            _log.info("the run %s is started (%s)", intent.name, keep.id)
+        stop_others(self._engine, found)
+
+    def _hold(self, intent: Intent, code: str, why: str) -> None:
+        if self._intents.hold(intent, code, why):
+            self._metrics.held_back(intent.model, code)
+            _log.info("the run %s is held back: %s", intent.name, why)
+
+    def _fail(self, intent: Intent, error: str) -> None:
+        if self._intents.ended(intent, "failed", error, tell=self._on_failure):
+            self._metrics.ended(intent.model, "failed")
+            _log.error("the run %s cannot be started: %s", intent.name, error)
+
+
+def stop_others(engine: Engine, found: Sequence[Run]) -> None:
+    """Stop all but the oldest of the runs of one name. One that cannot be stopped now is found again later."""
+    for other in found[1:]:
+        if other.state in ENDED:
+            continue
+        _log.warning("the run %s exists twice: %s is kept, %s is stopped", other.name, found[0].id, other.id)
+        try:
+            engine.stop(other.id)
+        except RunError as error:
+            _log.warning("the run %s of the same name as %s goes on: %s", other.id, found[0].id, error)
