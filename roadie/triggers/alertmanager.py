@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from roadie.errors import TriggerError
 from roadie.triggers.events import Event
-from roadie.triggers.reading import clean, line, mapping, moment, objects, optional_text, text
+from roadie.triggers.reading import line, mapping, moment, objects, optional_text, text, texts
 
 SOURCE = "alertmanager"
 VERSION = "4"  # prometheus.io/docs/alerting/latest/configuration, webhook_config
@@ -55,8 +55,7 @@ def _event(alert: Mapping[str, Any], status: str) -> Event:
     fingerprint = text(alert, "fingerprint")
     if not _FINGERPRINT.fullmatch(fingerprint):
         raise TriggerError("an alert's fingerprint is not one; send the payload as it is documented")
-    given = mapping(alert, "labels")
-    labels = {clean(name): text(given, name) for name in given}
+    labels = texts(alert, "labels")
     began = moment(text(alert, "startsAt"), "startsAt")
     return Event(
         source=SOURCE,

@@ -15,6 +15,8 @@ from roadie.runs import Parameter, Pipeline, load_pipeline
 from roadie.triggers import placeholders, secrets
 from roadie.triggers.config import NAMES, Config, Model, Secret, Strict
 
+# Parameters that every run is given, where its pipeline has them.
+GIVEN = frozenset({"trigger", "model_name"})
 # What pydantic complains about, in the words of YAML.
 _WORDS = {
     "missing": "is missing",
@@ -126,7 +128,9 @@ def _problems(config: Config) -> Iterator[tuple[str, str]]:
     if not config.models:
         yield "models", "there is none, so that no run can ever be started; name one"
     for name, model in config.models.items():
-        if not (hooks.get("alertmanager") or (model.pushes and hooks.keys() & {"github", "gitlab", "gitea"})):
+        if model.pushes and not hooks.keys() & {"github", "gitlab", "gitea"}:
+            yield f"models.{name}.pushes", "nobody tells of pushes; configure hooks.github, hooks.gitlab or hooks.gitea"
+        if not model.pushes and "alertmanager" not in hooks:
             yield f"models.{name}", "nothing can ever start it; configure hooks.alertmanager, or pushes and their hook"
         yield from _parameter_problems(f"models.{name}", model)
 
@@ -185,10 +189,9 @@ def _argument_problems(key: str, model: Model, pipeline: Pipeline) -> Iterator[t
             yield f"{key}.parameters.{name}", f"the pipeline {pipeline.name} has no such parameter; {hint}"
         elif not _fits(value, declared[name]):
             yield f"{key}.parameters.{name}", f"must be {_TYPES[declared[name].type][1]}"
-    # Whoever starts the run says what started it.
-    missing = [name for name, each in declared.items() if each.required and name not in {*model.parameters, "trigger"}]
-    for name in missing:
-        yield f"{key}.parameters.{name}", f"is missing; the pipeline {pipeline.name} cannot run without it"
+    for name, each in declared.items():
+        if each.required and name not in {*model.parameters, *GIVEN}:
+            yield f"{key}.parameters.{name}", f"is missing; the pipeline {pipeline.name} cannot run without it"
 
 
 def _fits(value: Any, parameter: Parameter) -> bool:

@@ -18,7 +18,8 @@ from urllib.parse import urlsplit, urlunsplit
 from roadie.errors import TriggerError
 from roadie.triggers.events import Event
 from roadie.triggers.matching import normalise
-from roadie.triggers.reading import clean, line, mapping, objects, optional_text, stamp, text
+from roadie.triggers.reading import clean, line, mapping, objects, optional_text, text
+from roadie.triggers.times import stamp
 
 # The trailers by which Roadie's own commits are known (roadie gitops; git-interpret-trailers(1)).
 _OWN = re.compile(r"^Roadie-(?:Version|Run|Set): \S", re.MULTILINE)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from roadie.errors import TriggerError
+from roadie.triggers.times import stamp
 
 LONGEST_LINE = 300  # characters of a summary
 LONGEST_VALUE = 4096  # characters of a label or a name
@@ -18,22 +19,19 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 def decode(body: bytes) -> Mapping[str, Any]:
     """The JSON object that `body` is. TriggerError when it is none, or nests too deeply."""
-    document = _loaded(body)
+    try:
+        document: object = json.loads(body)
+    except (ValueError, RecursionError):
+        raise TriggerError("the body is not JSON; send the payload as it is documented") from None
     if not isinstance(document, dict):
         raise TriggerError("the body is not a JSON object; send the payload as it is documented")
     return document
 
 
-def _loaded(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        raise TriggerError("the body is not JSON; send the payload as it is documented") from None
-
-
 def mapping(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """The object under `key`."""
-    return _typed(document, key, dict, "an object")
+    found: Mapping[str, Any] = _typed(document, key, dict, "an object")
+    return found
 
 
 def objects(document: Mapping[str, Any], key: str) -> tuple[Mapping[str, Any], ...]:
@@ -47,6 +45,14 @@ def objects(document: Mapping[str, Any], key: str) -> tuple[Mapping[str, Any], .
 def text(document: Mapping[str, Any], key: str) -> str:
     """The text under `key`, cleaned."""
     return clean(_typed(document, key, str, "text"))
+
+
+def texts(document: Mapping[str, Any], key: str) -> dict[str, str]:
+    """The object under `key`, whose values are all text, cleaned."""
+    found = mapping(document, key)
+    if not all(isinstance(value, str) for value in found.values()):
+        raise TriggerError(f"{key} has something else than text in it; send the payload as it is documented")
+    return {clean(name): clean(value) for name, value in found.items()}
 
 
 def optional_text(document: object, key: str) -> str:
@@ -81,8 +87,3 @@ def moment(value: str, key: str) -> str:
         return stamp(time if time.tzinfo else time.replace(tzinfo=UTC))
     except (ValueError, OverflowError):
         raise TriggerError(f"{key} is not a time; write it like 2026-11-23T02:31:03.891Z") from None
-
-
-def stamp(time: datetime) -> str:
-    """A time in UTC, cut to milliseconds."""
-    return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

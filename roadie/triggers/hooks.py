@@ -1,0 +1,144 @@
+"""POST /hooks/<sender>: authenticate, read, understand, store; then answer, and not before.
+
+What each answer means to the senders decides which one it is: Alertmanager sends again after a 5xx and, every
+group_interval, after a 4xx; GitLab disables a hook that answers with errors. So whatever was stored is a 200, also
+when it starts nothing.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from roadie.errors import TriggerError
+from roadie.triggers import alertmanager, auth, pushes, secrets
+from roadie.triggers.answering import answer
+from roadie.triggers.config import Config, Hook
+from roadie.triggers.events import Event
+from roadie.triggers.metrics import Metrics
+from roadie.triggers.reading import decode
+from roadie.triggers.recorder import Recorder
+
+# Bodies above this are parsed in a thread, so that the others are answered meanwhile.
+_LARGE = 64 << 10
+# All bodies together, in times of the largest that one may have.
+_BODIES_AT_ONCE = 8
+# GitHub waits 10 s for an answer. What is stored after all is known when it is sent again.
+_SECONDS_TO_STORE = 8.0
+
+
+class RefusedError(Exception):
+    """The request is answered with `status`, and `why` in words that hold nothing of the request."""
+
+    def __init__(self, status: HTTPStatus, why: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(why)
+        self.status, self.why, self.headers = status, why, headers or {}
+
+
+class Hooks:
+    """The handlers of the configured senders."""
+
+    def __init__(self, config: Config, recorder: Recorder, metrics: Metrics) -> None:
+        self._recorder, self._metrics = recorder, metrics
+        self._largest = config.listen.max_body_bytes
+        self._room = _BODIES_AT_ONCE * self._largest
+
+    def handler(self, source: str, hook: Hook) -> Callable[[Request], Awaitable[Response]]:
+        """The handler of one sender's deliveries."""
+
+        async def handle(request: Request) -> Response:
+            secret = _secret(hook)
+            _check_head(source, request, secret, self._largest)
+            body = bytearray()
+            try:
+                await self._read(request, body)
+                if not auth.is_signed(source, request.scope["headers"], bytes(body), secret):
+                    raise _unauthorized()
+                return await self._take(source, request, bytes(body))
+            finally:
+                self._room += len(body)
+
+        return handle
+
+    async def _read(self, request: Request, body: bytearray) -> None:
+        """Read the request's body into `body`; what is in there counts as used, whatever happens."""
+        async for chunk in request.stream():
+            self._room -= len(chunk)
+            body += chunk
+            if len(body) > self._largest:
+                raise _too_large(self._largest)
+            if self._room < 0:
+                raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "too much is being received at once; send it again")
+
+    async def _take(self, source: str, request: Request, body: bytes) -> Response:
+        read = asyncio.to_thread(_understand, source, request, body) if len(body) > _LARGE else None
+        try:
+            events, truncated = await read if read else _understand(source, request, body)
+        except TriggerError as error:
+            raise RefusedError(HTTPStatus.BAD_REQUEST, str(error)) from None
+        if truncated:
+            self._metrics.truncated(truncated)
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(_SECONDS_TO_STORE):
+                receipts = await self._recorder.record(events) if events else []
+        except TriggerError as error:
+            why = "the events cannot be stored; send them again"
+            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, why) from error
+        except TimeoutError:
+            why = f"the events are not stored within {_SECONDS_TO_STORE:g} s; send them again"
+            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, why) from None
+        told = answer(receipts)
+        note(request, **{name: told[name] for name in ("events", "new", "runs")}, truncated=truncated or "")
+        note(request, stored_ms=round((time.monotonic() - began) * 1000, 1))
+        return JSONResponse({**told, "truncated": truncated})
+
+
+def note(request: Request, **fields: Any) -> None:
+    """Add fields to the request's line in the log."""
+    request.scope.setdefault("state", {}).setdefault("fields", {}).update(fields)
+
+
+def _secret(hook: Hook) -> str:
+    try:
+        return secrets.read(hook.secret)
+    except TriggerError as error:
+        # Which file it is concerns our own log, not the sender.
+        why = "the receiver cannot read the secret to check this with; send it again"
+        raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, why) from error
+
+
+def _check_head(source: str, request: Request, secret: str, largest: int) -> None:
+    """Refuse by the request's head what need not be read."""
+    if not auth.may_send(source, request.scope["headers"], secret):
+        raise _unauthorized()
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the content type is not application/json; send JSON")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body is compressed; send it as it is")
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > largest:
+        raise _too_large(largest)
+
+
+def _unauthorized() -> RefusedError:
+    return RefusedError(HTTPStatus.UNAUTHORIZED, "bad credentials", {"WWW-Authenticate": "Bearer"})
+
+
+def _too_large(largest: int) -> RefusedError:
+    return RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {largest:,} bytes; send less")
+
+
+def _understand(source: str, request: Request, body: bytes) -> tuple[tuple[Event, ...], int]:
+    """The events of a body, and how many its sender left out."""
+    payload = decode(body)
+    if source == alertmanager.SOURCE:
+        message = alertmanager.parse(payload)
+        return message.events, message.truncated
+    return (pushes.parse(source, request.headers, payload, datetime.now(UTC)),), 0

@@ -1,0 +1,130 @@
+"""Serve the application with uvicorn, to senders that are slow on purpose, too many, or no senders at all.
+
+Beyond what uvicorn does: head and body of a request, and its TLS handshake, must have come within `seconds_to_send`;
+connections above `max_connections` are turned away at once; a renewed certificate is used without a restart.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from roadie.errors import TriggerError
+from roadie.triggers.config import Listen, Tls
+from roadie.triggers.connections import protocol
+from roadie.triggers.metrics import Metrics
+
+_log = logging.getLogger(__name__)
+_SECONDS_IDLE = 20  # between two requests on a kept connection
+_SECONDS_TO_END = 15  # for requests under way, when the receiver is asked to end
+_SECONDS_BETWEEN_CERTIFICATES = 60
+
+
+def bind(listen: Listen) -> socket.socket:
+    """The socket to listen on. TriggerError when the address is not this machine's, or taken."""
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    try:
+        return socket.create_server((listen.host, listen.port), family=family, backlog=1024)
+    except OSError as error:
+        raise TriggerError(
+            f"cannot listen on {listen.host}:{listen.port} ({error.strerror}); choose another host or port under listen"
+        ) from None
+
+
+def serve(app: ASGIApp, listen: Listen, listener: socket.socket, metrics: Metrics) -> None:
+    """Answer on `listener` until SIGTERM or SIGINT; requests under way are finished."""
+    server = Server(app, listen, metrics)
+    host, port = listener.getsockname()[:2]
+    fields = {"address": f"{host}:{port}", "tls": "yes" if listen.tls else "no"}
+    _log.info("listening", extra={"fields": fields})
+    with asyncio.Runner(loop_factory=lambda: _Loop(listen.seconds_to_send)) as runner:
+        runner.run(server.serve(sockets=[listener]))
+    _log.info("ended")
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server as `listen` wants it. Set `should_exit` to end it from another thread."""
+
+    def __init__(self, app: ASGIApp, listen: Listen, metrics: Metrics) -> None:
+        certificates = _Certificates(listen.tls) if listen.tls else None
+        # Its own messages would be second lines about what our log has told.
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+        config = uvicorn.Config(
+            app,
+            http=protocol(listen, metrics),
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=_SECONDS_IDLE,
+            timeout_graceful_shutdown=_SECONDS_TO_END,
+            timeout_notify=_SECONDS_BETWEEN_CERTIFICATES,
+            callback_notify=certificates.renew if certificates else None,
+            ssl_certfile=listen.tls.certificate if listen.tls else None,
+            ssl_keyfile=listen.tls.key if listen.tls else None,
+        )
+        super().__init__(config)
+        if certificates:
+            certificates.config = config
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End on a signal, and leave it at that: uvicorn's own way raises the signal again, which kills the process."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {each: signal.signal(each, self.handle_exit) for each in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+
+class _Certificates:
+    """Load the certificate anew once its files have changed; handshakes from then on use it."""
+
+    def __init__(self, tls: Tls) -> None:
+        self._tls = tls
+        self.config: uvicorn.Config | None = None
+        self._seen = self._stamps()
+
+    async def renew(self) -> None:
+        stamps = self._stamps()
+        if stamps == self._seen or self.config is None or self.config.ssl is None:
+            return
+        try:
+            self.config.ssl.load_cert_chain(self._tls.certificate, self._tls.key)
+            self._seen = stamps
+            _log.info("certificate renewed")
+        except OSError as error:
+            # Perhaps only one of the two files is new by now: the next look is soon.
+            _log.warning("certificate not renewed", extra={"fields": {"why": error.strerror or "the files differ"}})
+
+    def _stamps(self) -> list[int]:
+        with contextlib.suppress(OSError):
+            return [path.stat().st_mtime_ns for path in (self._tls.certificate, self._tls.key)]
+        return []
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """An event loop whose TLS servers wait for a handshake as long as for a request."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    async def create_server(self, *args: Any, **options: Any) -> asyncio.Server:
+        if options.get("ssl"):
+            options["ssl_handshake_timeout"] = self._seconds
+        return await super().create_server(*args, **options)
