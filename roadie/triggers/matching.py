@@ -49,11 +49,7 @@ def normalise(repository: str) -> str:
     """
     address = repository.strip()
     if "://" in address:
-        parts = urlsplit(address)
-        host, path = parts.hostname or "", parts.path
-        port = _port(parts.netloc)
-        if parts.scheme in _PORTS and port and port != str(_PORTS[parts.scheme]):
-            host = f"{host}:{port}"
+        host, path = _of_url(address)
     elif found := _SCP_LIKE.fullmatch(address):
         host, path = found["host"].lower(), found["path"]
     else:
@@ -62,7 +58,13 @@ def normalise(repository: str) -> str:
     return f"{host}/{path.strip('/').removesuffix('.git')}".strip("/")
 
 
-def _port(netloc: str) -> str:
-    """The port as it is written: urlsplit raises for one that is no number, and events come from anywhere."""
-    _, colon, port = netloc.rpartition("@")[2].rpartition(":")
-    return port if colon and port.isdigit() else ""
+def _of_url(address: str) -> tuple[str, str]:
+    """Host and path; what is no address, whoever sent it, stays as it is."""
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return address, ""
+    if port and port != _PORTS.get(parts.scheme, port):
+        host = f"{host}:{port}"
+    return host, parts.path
