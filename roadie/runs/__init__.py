@@ -6,6 +6,7 @@
   starts and ends, a log for each step, and the step's own error when one fails.
 - :class:`Cluster` and :class:`Here` are engines: they start runs, find them by name, look at them and stop them, on
   Kubeflow Pipelines or in processes of this machine that outlive the one that started them.
+- :func:`follow` waits for the end of a run on a cluster; :class:`Schedules` are its recurring runs, by name.
 
 Nothing outside this room imports kfp, and this room imports it only in the functions that need it.
 """
@@ -13,17 +14,22 @@ Nothing outside this room imports kfp, and this room imports it only in the func
 from roadie.runs.cluster import Cluster
 from roadie.runs.compiling import compile_all, differences, write
 from roadie.runs.connection import token_in
+from roadie.runs.cron import Cron, parse_cron
 from roadie.runs.defaults import with_embedded_defaults
 from roadie.runs.engine import ENDED, Engine, Run, RunRefusedError
+from roadie.runs.following import follow
 from roadie.runs.here import Here
 from roadie.runs.local import run_here
 from roadie.runs.outcome import Outcome, StepRun
 from roadie.runs.pipeline import Parameter, Pipeline, load_pipeline, parse_arguments
+from roadie.runs.schedules import Change, Schedule, Schedules
 from roadie.runs.submission import require_real_places
 
 __all__ = [
     "ENDED",
+    "Change",
     "Cluster",
+    "Cron",
     "Engine",
     "Here",
     "Outcome",
@@ -31,11 +37,15 @@ __all__ = [
     "Pipeline",
     "Run",
     "RunRefusedError",
+    "Schedule",
+    "Schedules",
     "StepRun",
     "compile_all",
     "differences",
+    "follow",
     "load_pipeline",
     "parse_arguments",
+    "parse_cron",
     "require_real_places",
     "run_here",
     "token_in",
