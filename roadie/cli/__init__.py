@@ -12,6 +12,7 @@ from roadie.cli.compile import compile_command
 from roadie.cli.demo import demo
 from roadie.cli.doctor import doctor
 from roadie.cli.gitops import gitops
+from roadie.cli.listen import listen
 from roadie.cli.modelcar import modelcar
 from roadie.cli.run import run
 from roadie.errors import RoadieError, UsageError
@@ -26,7 +27,7 @@ def roadie(debug: bool) -> None:
     """The road from training to the values file: train, prove, package, deploy by GitOps."""
 
 
-for command in (demo, doctor, compile_command, run, modelcar, gitops):
+for command in (demo, doctor, compile_command, run, listen, modelcar, gitops):
     roadie.add_command(command)
 
 

@@ -20,7 +20,7 @@ from roadie.triggers import secrets
 from roadie.triggers.alertmanager import from_api
 from roadie.triggers.config import Alertmanager
 from roadie.triggers.events import Event
-from roadie.triggers.reading import objects, optional_text
+from roadie.triggers.reading import optional_text
 from roadie.triggers.times import stamp, utc_now
 
 _SECONDS = 15.0
@@ -99,8 +99,11 @@ class AlertmanagerApi:
         made = self._call("/silences", silence)
         return optional_text(made, "silenceID")
 
-    def _list(self, path: str) -> tuple[Mapping[str, Any], ...]:
-        return objects({"the answer": self._call(path)}, "the answer")
+    def _list(self, path: str) -> list[Mapping[str, Any]]:
+        found = self._call(path)
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            raise TriggerError(f"Alertmanager at {self._host} answered no list; check alertmanager.url")
+        return found
 
     def _call(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         headers = {"Accept": "application/json", "User-Agent": "roadie"}

@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from roadie.errors import TriggerError, UsageError
-from roadie.runs import Parameter, Pipeline, load_pipeline
+from roadie.runs import Parameter, Pipeline, load_pipeline, require_real_places
 from roadie.triggers import placeholders, secrets
 from roadie.triggers.config import NAMES, Config, Model, Secret, Strict
 
@@ -132,7 +132,7 @@ def _problems(config: Config) -> Iterator[tuple[str, str]]:
             yield f"models.{name}.pushes", "nobody tells of pushes; configure hooks.github, hooks.gitlab or hooks.gitea"
         if not model.pushes and "alertmanager" not in hooks:
             yield f"models.{name}", "nothing can ever start it; configure hooks.alertmanager, or pushes and their hook"
-        yield from _parameter_problems(f"models.{name}", model)
+        yield from _parameter_problems(f"models.{name}", model, config.runs.where)
 
 
 def _secrets(config: Config) -> Iterator[tuple[str, Secret]]:
@@ -157,7 +157,7 @@ def _tls_problems(certificate: Path, key: Path) -> Iterator[tuple[str, str]]:
         yield "listen.tls", f"{certificate} and {key} cannot be used ({said}); name a PEM certificate and its plain key"
 
 
-def _parameter_problems(key: str, model: Model) -> Iterator[tuple[str, str]]:
+def _parameter_problems(key: str, model: Model, where: str) -> Iterator[tuple[str, str]]:
     for name, value in model.parameters.items():
         for used in placeholders.names_in(value):
             if problem := _name_problem(used, model):
@@ -168,6 +168,11 @@ def _parameter_problems(key: str, model: Model) -> Iterator[tuple[str, str]]:
         yield f"{key}.pipeline", str(error)
         return
     yield from _argument_problems(key, model, pipeline)
+    if where == "cluster":
+        try:
+            require_real_places(pipeline, model.parameters)
+        except UsageError as error:
+            yield f"{key}.parameters", str(error)
 
 
 def _name_problem(used: str, model: Model) -> str:

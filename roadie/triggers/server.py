@@ -10,7 +10,7 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import uvicorn
@@ -20,6 +20,8 @@ from roadie.errors import TriggerError
 from roadie.triggers.config import Listen, Tls
 from roadie.triggers.connections import protocol
 from roadie.triggers.metrics import Metrics
+
+Job = Coroutine[Any, Any, None]
 
 _log = logging.getLogger(__name__)
 _SECONDS_IDLE = 20  # between two requests on a kept connection
@@ -38,15 +40,33 @@ def bind(listen: Listen) -> socket.socket:
         ) from None
 
 
-def serve(app: ASGIApp, listen: Listen, listener: socket.socket, metrics: Metrics) -> None:
-    """Answer on `listener` until SIGTERM or SIGINT; requests under way are finished."""
-    server = Server(app, listen, metrics)
+def serve(
+    app: ASGIApp, listen: Listen, listener: socket.socket, metrics: Metrics, beside: Callable[[], Job] | None = None
+) -> None:
+    """Answer on `listener` until SIGTERM or SIGINT; requests under way are finished.
+
+    Args:
+        app: What answers.
+        listen: The limits, and the certificate.
+        listener: From :func:`bind`.
+        metrics: What is counted.
+        beside: Makes what goes on in the same event loop; it is cancelled at the end.
+    """
     host, port = listener.getsockname()[:2]
     fields = {"address": f"{host}:{port}", "tls": "yes" if listen.tls else "no"}
     _log.info("listening", extra={"fields": fields})
     with asyncio.Runner(loop_factory=lambda: _Loop(listen.seconds_to_send)) as runner:
-        runner.run(server.serve(sockets=[listener]))
+        runner.run(_serve(Server(app, listen, metrics), listener, beside))
     _log.info("ended")
+
+
+async def _serve(server: "Server", listener: socket.socket, beside: Callable[[], Job] | None) -> None:
+    job = asyncio.create_task(beside()) if beside else None
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        if job:
+            job.cancel()
 
 
 class Server(uvicorn.Server):

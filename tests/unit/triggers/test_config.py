@@ -85,6 +85,8 @@ models:
     pipeline: training
     parameters:
       model_name: "{{model}}"
+      image: registry.example.com/models/jukebox
+      gitops_repo: https://git.example.com/band/mlops-gitops.git
       charts: s3://charts/{{labels.region}}/{{window_end}}
       hyperparameters: {{epochs: 10, note: "because of {{alertname}}, {{{{literally}}}}"}}
       gate: {{metric: log_loss}}
@@ -299,6 +301,11 @@ def test_a_parameter_that_the_pipeline_would_refuse_is_refused_at_the_start(
     assert f"triggers.yaml: models.jukebox.parameters.{said}" in complaint(here, text)
 
 
+def test_a_cluster_has_no_stand_in_for_a_registry(here: Path) -> None:
+    said = complaint(here, LEAST + "runs: {where: cluster, endpoint: 'https://kfp.example.com'}")
+    assert said.startswith("triggers.yaml: models.jukebox.parameters: image is empty")
+
+
 def test_a_pipeline_that_is_not_there_is_refused_at_the_start(here: Path) -> None:
     said = complaint(here, LEAST.replace("{}", "{pipeline: polishing}"))
     assert said.startswith("triggers.yaml: models.jukebox.pipeline: there is no pipeline named 'polishing'")
@@ -317,11 +324,11 @@ def test_a_parameter_that_the_pipeline_needs_is_asked_for(here: Path) -> None:
     read(here, LEAST.replace("{}", f"{{pipeline: {pipeline}, parameters: {{name: '{{model}}'}}}}"))
 
 
-def test_reading_it_takes_no_kfp_and_no_web_server(here: Path) -> None:
+def test_reading_it_takes_no_kfp_and_no_kubernetes(here: Path) -> None:
     (here / "triggers.yaml").write_text(LEAST)
     code = (
         "import sys, pathlib; from roadie.triggers.loading import load; load(pathlib.Path(sys.argv[1]));"
-        "print({'kfp', 'uvicorn', 'kubernetes'} & sys.modules.keys())"
+        "print({'kfp', 'kfp_server_api', 'kubernetes'} & sys.modules.keys())"
     )
     command = [sys.executable, "-c", code, str(here / "triggers.yaml")]
     assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip() == "set()"

@@ -1,0 +1,52 @@
+"""What a configuration means, in lines for people: `roadie listen --check` prints them."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from roadie.triggers.config import Config, Model
+
+_WHEN_ACTIVE = {
+    "skip": "what comes meanwhile is held back",
+    "queue": "what comes meanwhile waits",
+    "supersede": "what comes meanwhile takes the oldest one's place",
+}
+
+
+def describe(config: Config) -> Iterator[str]:
+    """Where the receiver listens, and for each model what starts it and what holds it back."""
+    scheme = "https" if config.listen.tls else "http"
+    hooks = ", ".join(f"/hooks/{name}" for name, hook in config.hooks if hook)
+    yield f"listens on {scheme}://{config.listen.host}:{config.listen.port} to {hooks}"
+    where = "on this machine" if config.runs.where == "here" else "on the cluster"
+    for name, model in config.models.items():
+        yield f"{name}: runs the pipeline {model.pipeline} {where}"
+        for line in _model(name, model, alerts=config.hooks.alertmanager is not None):
+            yield f"  {line}"
+
+
+def _model(name: str, model: Model, *, alerts: bool) -> Iterator[str]:
+    if alerts:
+        matchers = model.alerts if model.alerts is not None else {"model": name, "retrain": "true"}
+        yield "for an alert with " + ", ".join(f'{label}="{value}"' for label, value in matchers.items())
+    for push in model.pushes:
+        paths = f" that changes {', '.join(push.paths)}" if push.paths else ""
+        yield f"for a push to {', '.join(push.branches)} of {push.repository}{paths}"
+    runs = "1 run" if model.max_active == 1 else f"{model.max_active} runs"
+    yield f"at most {runs} at once; {_WHEN_ACTIVE[model.when_active]}"
+    if model.cool_down:
+        yield f"none within {_said(model.cool_down)} of the last"
+    if model.min_new_rows:
+        yield f"only with {model.min_new_rows:,} rows more than the last run had"
+    if model.parameters:
+        yield f"with {', '.join(sorted(model.parameters))}"
+
+
+def _said(duration: timedelta) -> str:
+    """A duration as it is written in the configuration: `1d12h`."""
+    seconds = int(duration.total_seconds())
+    parts = []
+    for letter, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count}{letter}")
+    return "".join(parts)

@@ -1,0 +1,77 @@
+"""The receiver as a whole: what is configured, put together, run, and ended in order."""
+
+from roadie.errors import RunError, TriggerError
+from roadie.runs import Cluster, Engine, Here
+from roadie.triggers import logs, secrets
+from roadie.triggers.alertmanager_api import AlertmanagerApi
+from roadie.triggers.app import create_app
+from roadie.triggers.arguments import load_targets
+from roadie.triggers.catching_up import catch_up
+from roadie.triggers.config import Config
+from roadie.triggers.config import Runs as RunsConfig
+from roadie.triggers.journal import Journal
+from roadie.triggers.metrics import Metrics
+from roadie.triggers.page_routes import page_routes
+from roadie.triggers.recorder import Recorder
+from roadie.triggers.server import Job, bind, serve
+from roadie.triggers.worker import Worker
+
+
+def listen(config: Config) -> None:
+    """Receive events, and start and follow the runs that come of them, until SIGTERM or SIGINT.
+
+    Args:
+        config: From :func:`roadie.triggers.load`.
+
+    Raises:
+        TriggerError: the journal or the address cannot be used.
+        UsageError: the engine cannot be used as configured.
+    """
+    logs.configure()
+    # What can fail at the start fails before anything is taken or begun.
+    targets, engine = load_targets(config), engine_of(config.runs)
+    api = AlertmanagerApi(config.alertmanager) if config.alertmanager else None
+    journal, metrics = Journal(config.journal), Metrics()
+    listener = bind(config.listen)
+    worker = Worker(config, journal, targets, engine, metrics)
+    recorder = Recorder(journal, targets, metrics, accepted=worker.wake)
+    app = create_app(
+        config,
+        recorder,
+        metrics,
+        checks={"journal": journal.check, "worker": worker.check},
+        pages=page_routes(config, journal, lambda: worker.deployed),
+    )
+
+    def beside(api: AlertmanagerApi) -> Job:
+        return catch_up(api.alerts, recorder, config.models)
+
+    worker.start()
+    try:
+        serve(app, config.listen, listener, metrics, (lambda: beside(api)) if api else None)
+    finally:
+        recorder.close()
+        worker.stop()
+        journal.close()
+
+
+def engine_of(config: RunsConfig) -> Engine:
+    """Where runs happen: this machine, or a cluster. UsageError when that one cannot be used."""
+    if config.where == "here":
+        return Here(config.state)
+    secret = config.token
+
+    def token() -> str:
+        assert secret
+        try:
+            return secrets.read(secret)
+        except TriggerError as error:
+            raise RunError(str(error)) from None
+
+    return Cluster(
+        config.endpoint,
+        namespace=config.namespace,
+        experiment=config.experiment,
+        token=token if secret else None,
+        ca_file=config.ca_file,
+    )
