@@ -10,7 +10,7 @@ from pathlib import Path
 from roadie.errors import TriggerError
 
 FORMAT = 1
-_BUSY_SECONDS = 10.0
+PATIENCE = 10.0
 _TABLES = """
 CREATE TABLE events (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -98,14 +98,15 @@ CREATE TABLE checked (id INTEGER PRIMARY KEY CHECK (id = 1), at TEXT NOT NULL) S
 class Database:
     """Connections to the journal at a path, for any thread; every failure is a TriggerError.
 
-    A connection is used by one thread at a time and kept for the next one. Reading never waits for who writes (WAL).
+    A connection is used by one thread at a time and kept for the next one. Reading never waits for who writes (WAL);
+    who writes waits for another for `patience` seconds.
 
     Raises:
         TriggerError: the file cannot be opened or written, is no journal, or is of a newer Roadie.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, patience: float = PATIENCE) -> None:
+        self.path, self._patience = path, patience
         self._idle: list[sqlite3.Connection] = []
         _make_file(path)
         with self._telling(), self._borrowed() as connection:
@@ -137,7 +138,7 @@ class Database:
         try:
             connection = self._idle.pop()
         except IndexError:
-            connection = _connect(self.path)
+            connection = _connect(self.path, self._patience)
         try:
             yield connection
         except BaseException:
@@ -176,19 +177,19 @@ class Database:
         return found
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+def _connect(path: Path, patience: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
-    _to_wal(connection)
+    _to_wal(connection, patience)
     # In WAL mode only FULL syncs each commit: https://www.sqlite.org/pragma.html#pragma_synchronous
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
 
 
-def _to_wal(connection: sqlite3.Connection) -> None:
+def _to_wal(connection: sqlite3.Connection, patience: float) -> None:
     """Switch the file to WAL for good. While another process does the same, SQLite answers busy without waiting."""
-    deadline = time.monotonic() + _BUSY_SECONDS
+    deadline = time.monotonic() + patience
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -229,7 +230,7 @@ def explain(path: Path, error: sqlite3.Error) -> str:
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
             return f"the journal {path} is damaged ({error}); put its backup there, or move it away to begin a new one"
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return f"another process kept the journal {path} locked for {_BUSY_SECONDS:.0f} s; end that one"
+            return f"another process keeps the journal {path} locked for too long; end that one"
         case sqlite3.SQLITE_IOERR:
             return f"the disk of the journal {path} fails ({error}) and nothing was stored; check it, and its room"
         case _:

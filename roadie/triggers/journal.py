@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from roadie.triggers.database import Database
+from roadie.triggers.database import PATIENCE, Database
 from roadie.triggers.rows import Decided, Entry, RunRow
 from roadie.triggers.times import moment, stamp, utc_now
 
@@ -25,13 +25,15 @@ class Waiting:
 class Journal:
     """The journal at a path. Its methods may be called from any thread; each raises TriggerError when it fails.
 
+    Writing waits for `patience` seconds for another process to end its transaction.
+
     Raises:
         TriggerError: the file cannot be opened or written, is no journal, or is of a newer Roadie.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, patience: float = PATIENCE) -> None:
         self.path = path
-        self._database = Database(path)
+        self._database = Database(path, patience)
         self.writing, self.reading = self._database.writing, self._database.reading
 
     def timeline(self, limit: int, before: int | None = None, model: str = "") -> list[Entry]:
