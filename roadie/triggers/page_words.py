@@ -106,9 +106,8 @@ def commit(repository: str, sha: str) -> Commit:
 def short_image(image: str) -> str:
     """`jukebox@sha256:0123456789ab` of an image by digest, however long its registry's name is."""
     name, at, digest = image.rpartition("@")
-    if not at:
-        return image.rpartition("/")[2]
-    return f"{name.rpartition('/')[2].partition(':')[0]}@{short_digest(digest)}"
+    last = name.rpartition("/")[2].partition(":")[0]
+    return f"{last}{at}{short_digest(digest)}" if at or image.startswith("sha256:") else image.rpartition("/")[2]
 
 
 def short_digest(digest: str) -> str:

@@ -91,6 +91,12 @@ class Browser:
             code = {"Tab": 9, "Enter": 13}[key]
             self._ask("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
 
+    def follow(self, selector: str) -> None:
+        """Click on the first link that a CSS selector finds, and wait until the page it leads to is there."""
+        self._events.clear()
+        self.ask(f"document.querySelector({json.dumps(selector)}).click()")
+        self._wait_for("Page.loadEventFired")
+
     def screenshot(self, path: Path, *, whole: bool = True) -> Path:
         """Write a PNG of the page that is open, all of it or what is seen without scrolling."""
         shot = self._ask("Page.captureScreenshot", format="png", captureBeyondViewport=whole)

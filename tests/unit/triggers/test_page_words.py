@@ -106,6 +106,7 @@ def test_a_sha_cannot_leave_its_place_in_a_link() -> None:
         (f"registry:5000/a/jukebox:v1@sha256:{'0' * 64}", "jukebox@sha256:000000000000"),
         ("registry:5000/a/jukebox:v1", "jukebox:v1"),
         ("oci:/srv/images:v1", "images:v1"),
+        (f"sha256:{'0' * 64}", "sha256:000000000000"),
     ],
 )
 def test_an_image_is_shortened_to_what_tells_it_apart(image: str, short: str) -> None:
