@@ -10,10 +10,12 @@ def bump_version(
     gitops_repo: str,
     values_file: str,
     values_key: str,
-    version: str,
-    digest: str,
     model_name: str,
     environment: str,
+    version: str = "",
+    digest: str = "",
+    source: str = "",
+    source_file: str = "",
     gitops_branch: str = "main",
     run: str = "",
     started: str = "",
@@ -21,21 +23,27 @@ def bump_version(
     provenance: dict[str, object] = {},  # noqa: B006 - KFP takes defaults from the signature, and {} is its way to say none
     replacing: str = "",
     review: bool = False,
-) -> NamedTuple("Bumped", [("commit", str), ("changed", bool), ("review_url", str)]):  # type: ignore[valid-type]
-    """Commit the version to an environment's values file, or open a pull request for it.
+    review_hours: float = 0.0,
+) -> NamedTuple(  # type: ignore[valid-type]
+    "Bumped",
+    [("commit", str), ("changed", bool), ("in_place", bool), ("version", str), ("digest", str), ("review_url", str)],
+):
+    """Commit a version to an environment's values file, or open a pull request for it.
 
     Changes the bytes of one scalar and nothing else; the digest is set, too, where the file has a key for it. The same
-    version twice makes no commit.
+    version twice makes no commit. With a source environment it is a promotion: exactly what that one holds is set here.
 
     Args:
         gitops_repo: Address of the GitOps repository; credentials come from GIT_USERNAME and GIT_PASSWORD (or
             GIT_TOKEN).
         values_file: The environment's values file, relative to the repository; when empty, nothing is done.
         values_key: The mapping in it that holds `version`, such as applications.jukebox.values.
-        version: The version to deploy.
-        digest: The image's digest that the version stands for.
         model_name: The model's name, for the commit's message and trailers.
         environment: The environment's name, for the commit's message.
+        version: The version to deploy; for a promotion the one that the source must still hold, or empty for any.
+        digest: The image's digest that the version stands for; a promotion takes the source's.
+        source: The environment to promote from.
+        source_file: Its values file; empty when it is no promotion.
         gitops_branch: The branch that is deployed.
         run: The pipeline run that made the version.
         started: When that run read the champion, as ISO 8601 in UTC; a version of a later start is not overwritten.
@@ -43,10 +51,14 @@ def bump_version(
         provenance: What made the version, by name, for the commit's trailers.
         replacing: The version that the evaluation compared with; if another one is deployed by now, it is void.
         review: Open a pull request instead of pushing to the branch.
+        review_hours: How long to wait for it to be merged, in hours; one that is closed unmerged is a failure.
 
     Returns:
         commit: The commit that holds the version.
         changed: Whether this step made it.
+        in_place: Whether the branch holds the version now.
+        version: The version.
+        digest: The digest that goes with it; may be empty.
         review_url: Address of the pull request, if one was asked for.
     """
     from roadie import gitops
@@ -57,6 +69,8 @@ def bump_version(
         values_key,
         version=version,
         digest=digest,
+        source=source,
+        source_file=source_file,
         model_name=model_name,
         environment=environment,
         branch=gitops_branch,
@@ -64,7 +78,14 @@ def bump_version(
         trigger=trigger,
         provenance={**{name: str(value) for name, value in provenance.items()}, "started": started},
         replacing=replacing,
-        proposal=gitops.Proposal() if review else None,
+        proposal=gitops.Proposal(wait=review_hours * 3600) if review else None,
     )
     print(result.diff or f"{environment} is left as it is: {result.reason}")
-    return (result.commit, result.changed, result.review or "")
+    return (
+        result.commit,
+        result.changed,
+        result.in_place,
+        result.version or version,
+        result.digest or digest,
+        result.review or "",
+    )

@@ -5,23 +5,33 @@ from kfp.dsl import PipelineTaskFinalStatus
 from components._step import step
 
 
-@step(cache=False)
-def report_run(status: PipelineTaskFinalStatus, model_name: str, trigger: str = "") -> None:
+@step(packages=["kubernetes"], cache=False)
+def report_run(
+    status: PipelineTaskFinalStatus,
+    model_name: str,
+    trigger: str = "",
+    inference_service: str = "",
+    namespace: str = "",
+) -> None:
     """Say in one line how the run ended; runs after every run, failed ones too.
+
+    The line goes to the log, to the webhook of the variable ROADIE_WEBHOOK_URL (JSON with a `text`, as Slack takes it),
+    and to an Event on the InferenceService, where the service account may create one. A report that cannot be delivered
+    is told in the log and fails nothing.
 
     Args:
         status: The run's final state, filled in by KFP.
-        model_name: The model that was trained.
+        model_name: The model that the run was about.
         trigger: What started the run.
+        inference_service: The InferenceService that gets an Event; may be empty.
+        namespace: Its namespace; empty for no Event.
     """
-    from roadie import trace
+    import os
 
-    print(
-        trace.end_of_run(
-            model_name,
-            trigger=trigger,
-            run=status.pipeline_job_resource_name,
-            state=status.state,
-            error=status.error_message,
-        )
-    )
+    from roadie import rollout, trace
+
+    ending = trace.Ending(model_name, trigger, status.pipeline_job_resource_name, status.state, status.error_message)
+    webhook = os.environ.get("ROADIE_WEBHOOK_URL", "")
+    target = rollout.Target(inference_service, namespace) if namespace else None
+    for line in trace.report_end(ending, webhook=webhook, target=target):
+        print(line)

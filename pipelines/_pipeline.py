@@ -1,4 +1,4 @@
-"""How a pipeline is made: KFP's own decorator, and then every component that several tasks use is kept once."""
+"""How a pipeline is made: KFP's own decorator, and then all that a cluster has to keep twice, or for nothing, goes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ KUBERNETES = "kubernetes"
 
 
 def pipeline(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """``dsl.pipeline`` with `options`, whose tasks share what is equal in their components.
+    """``dsl.pipeline`` with `options`, made small: Argo keeps the whole of it in one object of about 1 MiB.
 
     KFP compiles a component and an executor for each task, so that two commits carry the code of a commit twice. Tasks
     may refer to one component: KFP's backend visits each component once (backend/src/v2/compiler/visitor.go), and
@@ -20,6 +20,7 @@ def pipeline(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     def make(function: Callable[..., Any]) -> Any:
         made = dsl.pipeline(**options)(function)
         share_components(made.pipeline_spec, made.platform_spec)
+        drop_descriptions(made.pipeline_spec)
         return made
 
     return make
@@ -53,6 +54,17 @@ def share_components(spec: Any, platform: Any) -> None:
             del executors[label]
             if label in settings:
                 del settings[label]
+
+
+def drop_descriptions(spec: Any) -> None:
+    """Leave out what the steps' inputs and outputs mean: compiled/components tells it, and no pod asks.
+
+    The pipeline's own parameters keep their descriptions, which people see when they start a run.
+    """
+    for component in spec.components.values():
+        for definitions in (component.input_definitions, component.output_definitions):
+            for each in (*definitions.parameters.values(), *definitions.artifacts.values()):
+                each.ClearField("description")
 
 
 def _plain(message: Any) -> Any:

@@ -32,3 +32,10 @@ def with_s3(task: Any, secret: Any) -> Any:
     return kubernetes.use_secret_as_env(
         task, secret_name=secret, secret_key_to_env={name: name for name in names}, optional=True
     )
+
+
+def with_webhook(task: Any, secret: Any) -> Any:
+    """Give `task` a secret whose key `url` is where the end of a run is told."""
+    return kubernetes.use_secret_as_env(
+        task, secret_name=secret, secret_key_to_env={"url": "ROADIE_WEBHOOK_URL"}, optional=True
+    )

@@ -2,7 +2,6 @@
 
 from kfp import dsl
 
-from components.bump_version import bump_version
 from components.check_data import check_data
 from components.cross_validate import cross_validate
 from components.evaluate import evaluate
@@ -12,9 +11,9 @@ from components.push_modelcar import push_modelcar
 from components.report_run import report_run
 from components.split_data import split_data
 from components.train import train
-from components.wait_for_rollout import wait_for_rollout
+from pipelines._deploy import Environment, Road
 from pipelines._pipeline import pipeline
-from pipelines._secrets import with_git, with_registry, with_s3
+from pipelines._secrets import with_git, with_registry, with_s3, with_webhook
 
 # The least that is asked of a model when nothing else is said: surely better than the champion, and than guessing.
 GATE = {
@@ -51,12 +50,18 @@ def training(
     revision: str = "",
     trigger: str = "manual",
     stage_review: bool = False,
+    review_hours: float = 0.0,
     inference_service: str = "",
-    namespace: str = "",
+    test_namespace: str = "",
+    stage_namespace: str = "",
+    application: str = "",
+    argocd_namespace: str = "argocd",
     rollout_minutes: float = 15.0,
+    soak_minutes: float = 0.0,
     registry_secret: str = "roadie-registry",
     git_secret: str = "roadie-git",
     s3_secret: str = "roadie-s3",
+    webhook_secret: str = "roadie-webhook",
 ) -> None:
     """Train a model, prove it better than the deployed one, push it as a ModelCar, and bump its version in test and
     stage.
@@ -88,14 +93,36 @@ def training(
         revision: The commit of the training code, for the version and the image's annotations.
         trigger: What started the run, for the image's annotations and the commits' trailers.
         stage_review: Open a pull request for stage instead of committing to the branch.
-        inference_service: The InferenceService to wait for after test; empty to wait for none.
-        namespace: The InferenceService's namespace.
-        rollout_minutes: How long to wait for the rollout, in minutes.
+        review_hours: How long to wait for that pull request to be merged, in hours.
+        inference_service: The InferenceService to wait for after each commit; empty to wait for none.
+        test_namespace: Its namespace in test; empty to wait for none there.
+        stage_namespace: Its namespace in stage; empty to wait for none there.
+        application: The Argo CD Application to wait for, in which {environment} stands for test or stage; may be empty.
+        argocd_namespace: The Application's namespace; openshift-gitops with OpenShift GitOps.
+        rollout_minutes: How long to wait for a rollout, in minutes; one that fails is rolled back.
+        soak_minutes: How long a version has to stay healthy, in minutes.
         registry_secret: Secret of type kubernetes.io/dockerconfigjson for the registry; may be missing.
         git_secret: Secret with username and password for the GitOps repository; may be missing.
         s3_secret: Secret with the AWS variables for the charts; may be missing.
+        webhook_secret: Secret whose key url is where the run's end is told; may be missing.
     """
-    at_end = report_run(model_name=model_name, trigger=trigger)
+    at_end = report_run(
+        model_name=model_name, trigger=trigger, inference_service=inference_service, namespace=test_namespace
+    )
+    with_webhook(at_end, webhook_secret)
+    road = Road(
+        gitops_repo=gitops_repo,
+        gitops_branch=gitops_branch,
+        values_key=values_key,
+        model_name=model_name,
+        inference_service=inference_service,
+        application=application,
+        argocd_namespace=argocd_namespace,
+        rollout_minutes=rollout_minutes,
+        soak_minutes=soak_minutes,
+        trigger=trigger,
+        git_secret=git_secret,
+    )
     with dsl.ExitHandler(at_end, name="road"):
         # First, because wrong credentials should show before the training and not after it.
         found = find_champion(
@@ -152,38 +179,21 @@ def training(
             )
             with_registry(pushed, registry_secret)
 
-            bump = {
-                "gitops_repo": gitops_repo,
-                "gitops_branch": gitops_branch,
-                "values_key": values_key,
+            made = {
                 "version": pushed.outputs["version"],
                 "digest": pushed.outputs["digest"],
                 "provenance": pushed.outputs["provenance"],
-                "model_name": model_name,
-                "run": dsl.PIPELINE_JOB_ID_PLACEHOLDER,
                 "started": found.outputs["started"],
-                "trigger": trigger,
             }
-            in_test = bump_version(
-                values_file=test_file, environment="test", replacing=found.outputs["test_held"], **bump
-            )
-            in_test.set_display_name("bump-version-test")
-            with_git(in_test, git_secret)
-
-            rolled_out = wait_for_rollout(
-                inference_service=inference_service,
-                namespace=namespace,
-                version=pushed.outputs["version"],
-                digest=pushed.outputs["digest"],
-                timeout_minutes=rollout_minutes,
-            ).after(in_test)
-
-            in_stage = bump_version(
-                values_file=stage_file,
-                environment="stage",
+            test = Environment("test", test_file, test_namespace)
+            in_test = road.deploy(test, after=pushed, replacing=found.outputs["test_held"], **made)
+            road.deploy(
+                Environment("stage", stage_file, stage_namespace),
+                after=in_test,
+                source=test.name,
+                source_file=test.values_file,
                 replacing=found.outputs["stage_held"],
                 review=stage_review,
-                **bump,
+                review_hours=review_hours,
+                **made,
             )
-            in_stage.after(rolled_out).set_display_name("bump-version-stage")
-            with_git(in_stage, git_secret)

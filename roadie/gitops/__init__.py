@@ -18,7 +18,7 @@ from roadie.gitops.environments import Deployment, Layout, status
 from roadie.gitops.layout import create_bare, examples, init_repositories
 from roadie.gitops.promotion import promote, rollback
 from roadie.gitops.proposal import Proposal, follow
-from roadie.gitops.reading import Deployed, read_value, version_at
+from roadie.gitops.reading import Deployed, Revision, look_at, read_value
 from roadie.gitops.values import get_scalar, set_scalar
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Edit",
     "Layout",
     "Proposal",
+    "Revision",
     "bump",
     "bump_version",
     "create_bare",
@@ -36,10 +37,10 @@ __all__ = [
     "follow",
     "get_scalar",
     "init_repositories",
+    "look_at",
     "promote",
     "read_value",
     "rollback",
     "set_scalar",
     "status",
-    "version_at",
 ]

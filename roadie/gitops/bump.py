@@ -26,7 +26,8 @@ _MISSES = 3  # how often in a bump a server may be away
 class Bumped:
     """What a bump did; `commit` is the new one, or when not `changed` the one that is there, and `reason` says why.
 
-    `branch` is the one that was pushed to: with a `review` (its URL) the review's own. `pending`: the review is open.
+    `branch` is the one that was pushed to: with a `review` (its URL) the review's own. `in_place` tells whether the
+    deployed branch holds the values now, `version` and `digest` what a deployment was about.
     """
 
     changed: bool
@@ -36,7 +37,9 @@ class Bumped:
     review: str | None = None
     diff: str = ""
     reason: str = ""
-    pending: bool = False
+    in_place: bool = False
+    version: str = ""
+    digest: str = ""
 
 
 def bump(
@@ -117,16 +120,16 @@ def _make(repository: Repository, tip: str, wish: _Wish) -> Bumped:
             raise
         return stopped
     if not todo.files:
-        return Bumped(False, tip, repository.branch, reason="the values are there already")
+        return Bumped(False, tip, repository.branch, reason="the values are there already", in_place=True)
     stopped = _stopped(repository, tip, todo.records, wish)
     if stopped:
         return stopped
     text, files = compose(wish.message, todo.edits, wish.trailers), tuple(sorted(todo.files))
     if wish.proposal:
         made = wish.proposal.propose(repository, tip, todo, text, wish.signature)
-        return Bumped(made.pushed, made.commit, made.branch, files, made.url, made.diff, made.reason, not made.merged)
+        return Bumped(made.pushed, made.commit, made.branch, files, made.url, made.diff, made.reason, made.merged)
     commit = repository.commit(tip, todo.files, text, wish.signature)
-    return Bumped(True, commit, repository.branch, files, diff=repository.diff(tip, commit))
+    return Bumped(True, commit, repository.branch, files, diff=repository.diff(tip, commit), in_place=True)
 
 
 def _stopped(repository: Repository, tip: str, records: Sequence[str], wish: _Wish) -> Bumped | None:

@@ -1,6 +1,7 @@
 """Deploy a model's version to an environment: the commit that the pipeline makes, and its trailers."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from roadie.errors import UsageError
@@ -55,7 +56,8 @@ def bump_version(
     ]
     trailers = {MODEL: model_name, ENVIRONMENT: environment, VERSION: version, DIGEST: digest, **facts}
     message = options.pop("message", "") or f"Deploy {model_name} {version} to {environment}"
-    return bump(repo, edits, branch=branch, message=message, trailers=_without_empty(trailers), **options)
+    done = bump(repo, edits, branch=branch, message=message, trailers=_without_empty(trailers), **options)
+    return replace(done, version=version, digest=digest)
 
 
 def trailer_name(name: str) -> str:

@@ -1,6 +1,7 @@
 """Carry a model's version on to the next environment, and take it back from one."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from roadie.errors import GitOpsError, UsageError
@@ -61,7 +62,8 @@ def promote(
     }
     message = options.pop("message", "") or f"Promote {model} {held.version} from {source} to {target}"
     edits = _edits(layout.file_of(target), layout.key_of(model), held.version, digest, expected=replacing or None)
-    return bump(repo, edits, branch=branch, message=message, trailers=trailers, access=access, **options)
+    done = bump(repo, edits, branch=branch, message=message, trailers=trailers, access=access, **options)
+    return replace(done, version=held.version, digest=digest)
 
 
 def rollback(

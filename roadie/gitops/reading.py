@@ -42,19 +42,35 @@ def read_value(
             raise GitOpsError(f"{file}: {error}") from None
 
 
-def version_at(
-    repo: str, revision: str, file: str, key: str, *, branch: str = "main", access: Access | None = None
-) -> str | None:
-    """The version under `key` (the map that holds it) of `file` as `revision`, a commit of `branch`, has it.
+@dataclass(frozen=True)
+class Revision:
+    """What a commit of a branch holds (None: no version), and whether a commit that was asked about is in it."""
 
-    None when there is none, and when `revision` is not among the branch's newest commits.
+    version: str | None
+    contains: bool
+
+
+def look_at(
+    repo: str,
+    revision: str,
+    file: str,
+    key: str,
+    *,
+    commit: str = "",
+    branch: str = "main",
+    access: Access | None = None,
+) -> Revision | None:
+    """The version under `key` (the map that holds it) of `file` in `revision`, and whether `commit` is in its history.
+
+    None when `revision` is not among the branch's newest commits.
 
     Raises:
-        GitOpsError: the repository cannot be read.
+        GitOpsError: the repository or the file cannot be read.
     """
     with Repository(repo, branch, access) as repository:
-        tip = repository.fetch()
-        if revision != tip and revision not in {commit.sha for commit in repository.log(tip)}:
+        known = {each.sha for each in repository.log(repository.fetch())}
+        if revision not in known:
             return None
         entry = repository.find(revision, [check_file(file)]).get(file)
-        return get_scalar(repository.read(entry), f"{key}.version") if entry else None
+        version = get_scalar(repository.read(entry), f"{key}.version") if entry else None
+        return Revision(version, commit in known and repository.contains(commit, revision))

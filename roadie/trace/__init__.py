@@ -1,12 +1,14 @@
-"""From a version in a values file to what stands behind it.
+"""From a version in a values file to what stands behind it, and to what serves it.
 
 - :func:`find_champion` reads which version an environment deploys and fetches that version's model;
-- :func:`end_of_run` says in one line how a run ended.
+- :func:`see_through` waits until the cluster serves a version that was committed, and rolls it back where it does not;
+- :func:`report_end` says in one line how a run ended (:class:`Ending`), where people look.
 
-This room reads what ``gitops`` and ``modelcar`` offer and changes nothing anywhere.
+This room joins what ``gitops``, ``modelcar`` and ``rollout`` offer.
 """
 
 from roadie.trace.champion import Champion, find_champion
-from roadie.trace.ending import end_of_run
+from roadie.trace.delivery import Place, see_through
+from roadie.trace.ending import Ending, report_end
 
-__all__ = ["Champion", "end_of_run", "find_champion"]
+__all__ = ["Champion", "Ending", "Place", "find_champion", "report_end", "see_through"]

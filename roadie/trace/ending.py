@@ -1,16 +1,70 @@
-"""How a run ended, for the place where people look."""
+"""How a run ended, for the places where people look."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from roadie import rollout
+
+SECONDS = 10.0
 
 
-def end_of_run(model: str, *, trigger: str, run: str, state: str, error: str) -> str:
-    """One line: which run of which model, started by what, ended how.
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended: of which model, started by what, KFP's name of it, its final state, its message of a failure."""
+
+    model: str
+    trigger: str
+    run: str
+    state: str
+    error: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether it did not end as SUCCEEDED (kfp.local says SUCCESS) or SKIPPED."""
+        return self.state not in {"SUCCEEDED", "SUCCESS", "SKIPPED"}
+
+    @property
+    def line(self) -> str:
+        """The run in one line."""
+        started = f", started by {self.trigger}," if self.trigger else ""
+        why = f": {' '.join(self.error.split())}" if self.error else ""
+        return f"{self.model}: run {self.run}{started} ended {self.state}{why}"
+
+
+def report_end(ending: Ending, *, webhook: str = "", target: rollout.Target | None = None) -> Iterator[str]:
+    """Tell of the end where it was asked for; gives the line for the log, and a sentence about each place that failed.
+
+    A report that cannot be delivered does not fail the run that it is about.
 
     Args:
-        model: The model's name.
-        trigger: What started the run; may be empty.
-        run: KFP's name of the run.
-        state: KFP's final state, such as SUCCEEDED or FAILED.
-        error: KFP's message of a failure; may be empty.
+        ending: What to tell.
+        webhook: An address that takes JSON with a `text`, as Slack, Mattermost and Teams do; it is a secret.
+        target: The InferenceService that gets an Event.
     """
-    started = f", started by {trigger}," if trigger else ""
-    why = f": {' '.join(error.split())}" if error else ""
-    return f"{model}: run {run}{started} ended {state}{why}"
+    yield ending.line
+    if webhook and (problem := _post(webhook, ending)):
+        yield problem
+    if target and target.inference_service:
+        kind, reason = ("Warning", "RoadieRunFailed") if ending.failed else ("Normal", "RoadieRunSucceeded")
+        if problem := rollout.record_event(target, reason=reason, message=ending.line, type=kind):
+            yield problem
+
+
+def _post(webhook: str, ending: Ending) -> str:
+    """Post to the webhook; a sentence without its address when it did not take it."""
+    facts = {"text": ending.line, "model": ending.model, "run": ending.run, "state": ending.state}
+    try:
+        request = urllib.request.Request(  # noqa: S310 - the user's own address, checked in the next line
+            webhook, json.dumps(facts).encode(), {"Content-Type": "application/json"}
+        )
+        if request.type not in {"http", "https"}:
+            return "the webhook's address is no http address: correct the secret"
+        with urllib.request.urlopen(request, timeout=SECONDS):  # noqa: S310
+            return ""
+    except urllib.error.HTTPError as error:
+        return f"the webhook answered {error.code}: correct its address in the secret"
+    except (OSError, ValueError) as error:
+        return f"the webhook cannot be reached ({type(error).__name__}): correct its address in the secret"

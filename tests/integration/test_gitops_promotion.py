@@ -5,7 +5,19 @@ from pathlib import Path
 import pytest
 
 from roadie.errors import GitOpsError, UsageError
-from roadie.gitops import Bumped, Edit, Layout, bump, bump_version, promote, read_value, rollback, status, version_at
+from roadie.gitops import (
+    Bumped,
+    Edit,
+    Layout,
+    Revision,
+    bump,
+    bump_version,
+    look_at,
+    promote,
+    read_value,
+    rollback,
+    status,
+)
 from tests.servers.git_http import GitServer, git
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "mlops-gitops"
@@ -198,15 +210,16 @@ def test_another_layout_is_described_by_its_patterns(git_server: GitServer, tmp_
     assert [(d.model, d.version) for d in status(repo, ["test"], layout=layout)] == [("jukebox", "1.0"), ("radio", "3")]
 
 
-def test_the_version_that_a_revision_held_is_read_and_one_of_elsewhere_has_none(repo: str) -> None:
+def test_a_revision_tells_its_version_and_whether_it_has_a_commit_in_it(repo: str) -> None:
     first, second = deploy(repo, "1.0"), deploy(repo, "2.0")
     later = bump(repo, [Edit("stage/values.yaml", f"{KEY}.version", "0.9")])
 
-    def held(revision: str) -> str | None:
-        return version_at(repo, revision, "test/values.yaml", KEY)
+    def seen(revision: str) -> Revision | None:
+        return look_at(repo, revision, "test/values.yaml", KEY, commit=second.commit)
 
-    revisions = (first.commit, second.commit, later.commit, "0" * 40)
-    assert [held(revision) for revision in revisions] == ["1.0", "2.0", "2.0", None]
+    assert seen(first.commit) == Revision("1.0", contains=False)
+    assert seen(second.commit) == seen(later.commit) == Revision("2.0", contains=True)
+    assert seen("0" * 40) is None
 
 
 def promote_by_the_pipeline(repo: str, **options: str) -> Bumped:
@@ -221,6 +234,7 @@ def test_the_pipeline_promotes_what_test_holds_under_its_own_run(repo: str) -> N
     done = promote_by_the_pipeline(repo, version="1.0", digest=ONE)
     (stage,) = status(repo, ["stage"])
     assert (stage.version, stage.digest, stage.commit) == ("1.0", ONE, done.commit)
+    assert (done.version, done.digest, done.in_place) == ("1.0", ONE, True)
     assert stage.trailers["Roadie-Run"] == ["run-7"]
     assert stage.trailers["Roadie-Started"] == ["2026-01-02T00:00:00Z"]
     assert stage.trailers["Roadie-Data"] == ["sha256:abc"]

@@ -118,9 +118,9 @@ def test_a_lost_answer_does_not_open_a_second_request(host: GitHost, repo: str, 
 
 def test_a_proposal_that_waits_says_whether_it_was_merged(host: GitHost, repo: str, proposal: Proposal) -> None:
     first = bump(repo, [Edit(FILE, KEY, "1.2.0")], proposal=replace(proposal, wait=0.01))
-    assert (first.changed, first.pending) == (True, True)
+    assert (first.changed, first.in_place) == (True, False)
     host.requests[0].state, host.merges_at_once = "closed", True
-    assert not bump(repo, [Edit(FILE, KEY, "1.3.0")], proposal=replace(proposal, wait=5)).pending
+    assert bump(repo, [Edit(FILE, KEY, "1.3.0")], proposal=replace(proposal, wait=5)).in_place
     assert read_value(repo, FILE, KEY).value == "1.3.0"
 
 

@@ -1,11 +1,12 @@
-import base64
-import bz2
+import ast
 import io
+import json
 import os
 import tarfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from components import _archive
 from roadie.errors import UsageError
@@ -31,7 +32,7 @@ def package(tmp_path: Path) -> Path:
 
 
 def members(archive: str) -> list[tarfile.TarInfo]:
-    raw = bz2.decompress(base64.b64decode(archive))
+    raw = _archive.unpack(archive)
     return tarfile.open(fileobj=io.BytesIO(raw)).getmembers()
 
 
@@ -106,3 +107,9 @@ def test_a_source_without_its_docstrings_does_the_same() -> None:
 @pytest.mark.parametrize("path", sorted(_archive.PACKAGE.rglob("*.py")), ids=lambda path: path.name)
 def test_every_source_of_roadie_survives_the_stripping(path: Path) -> None:
     compile(_archive.bare(path.read_text()), str(path), "exec")
+
+
+def test_an_archive_is_text_that_no_stage_on_the_way_to_a_pod_changes(package: Path) -> None:
+    text = _archive.pack(_archive.files(BODY, package))
+    assert json.loads(json.dumps(text)) == yaml.safe_load(yaml.safe_dump(text)) == ast.literal_eval(f"'{text}'") == text
+    assert not set(text) & set("\"$&'<>\\{} ")

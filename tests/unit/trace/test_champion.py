@@ -99,9 +99,3 @@ def test_a_champion_of_nowhere_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match=sentence):
         find("unused", image, tmp_path, environment, **files)
-
-
-def test_a_run_s_end_is_one_line() -> None:
-    line = trace.end_of_run("jukebox", trigger="alert", run="training-7", state="FAILED", error="step\n train failed")
-    assert line == "jukebox: run training-7, started by alert, ended FAILED: step train failed"
-    assert trace.end_of_run("m", trigger="", run="r", state="SUCCEEDED", error="") == "m: run r ended SUCCEEDED"

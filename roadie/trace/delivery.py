@@ -1,0 +1,115 @@
+"""From a version in a values file forward to what is served, and back to the version before where it does not serve."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from roadie import gitops, rollout
+from roadie.errors import GitOpsError, RolloutError
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a version stands in git: the environment's values file, and the map in it that holds the version."""
+
+    repository: str
+    branch: str
+    file: str
+    key: str
+    model: str
+    environment: str
+
+
+def see_through(
+    place: Place,
+    target: rollout.Target,
+    wanted: rollout.Wanted,
+    *,
+    timeout: float,
+    soak: float = 0.0,
+    roll_back: bool = True,
+    run: str = "",
+    trigger: str = "",
+    say: Callable[[str], None] = print,
+) -> rollout.Verdict:
+    """Wait until `target` serves the version; where it does not, put the version before it back.
+
+    Args:
+        place: Where the version was committed to.
+        target: What serves it in the cluster; one that names nothing is not waited for.
+        wanted: The version; without one, whichever the branch holds now.
+        timeout: Seconds to wait.
+        soak: Seconds that it has to stay healthy.
+        roll_back: Whether to roll back; the failure is the same.
+        run: The pipeline run, for the rollback's trailers.
+        trigger: What started it.
+        say: Told of each change.
+
+    Returns:
+        The verdict: healthy, skipped, or superseded, which is nobody's failure.
+
+    Raises:
+        RolloutError: the version did not come to serve; the sentence says why and what became of it.
+    """
+    if not wanted.version:
+        wanted = replace(wanted, version=_value(place, "version"), digest=_value(place, "digest"))
+    history = _History(place, wanted.commit)
+    verdict = rollout.wait(
+        target,
+        wanted,
+        timeout=timeout,
+        soak=soak,
+        contains=lambda revision: history.at(revision).version == wanted.version,
+        newer=lambda revision: history.at(revision).contains,
+        say=say,
+    )
+    if verdict.outcome not in {"degraded", "timed-out"}:
+        return verdict
+    if verdict.logs:
+        say(verdict.logs)
+    failure = f"{place.environment} does not serve {place.model} {wanted.version}: {verdict.reason.rstrip('.')}"
+    if not roll_back:
+        raise RolloutError(f"{failure}; roll it back, or deploy another version")
+    trailers = {name: value for name, value in (("Roadie-Run", run), ("Roadie-Trigger", trigger)) if value}
+    raise RolloutError(f"{failure}; {_rolled_back(place, wanted.version, verdict.reason, trailers)}")
+
+
+def _value(place: Place, name: str) -> str:
+    return gitops.read_value(place.repository, place.file, f"{place.key}.{name}", branch=place.branch).value or ""
+
+
+class _History:
+    """What git says of revisions, each asked for once."""
+
+    def __init__(self, place: Place, commit: str) -> None:
+        self._place, self._commit = place, commit
+        self._known: dict[str, gitops.Revision] = {}
+
+    def at(self, revision: str) -> gitops.Revision:
+        """The revision; where git cannot tell now it is one without a version, which is no sign of anything."""
+        if revision not in self._known:
+            place = self._place
+            try:
+                found = gitops.look_at(
+                    place.repository, revision, place.file, place.key, commit=self._commit, branch=place.branch
+                )
+            except GitOpsError:
+                found = None
+            if not found:
+                return gitops.Revision(None, contains=False)
+            self._known[revision] = found
+        return self._known[revision]
+
+
+def _rolled_back(place: Place, version: str, reason: str, trailers: dict[str, str]) -> str:
+    """Roll back by a commit, and say what came of it."""
+    layout = gitops.Layout(file=place.file, key=place.key)
+    try:
+        done = gitops.rollback(
+            place.repository, place.model, place.environment, bad=version, reason=" ".join(reason.split())[:500],
+            branch=place.branch, layout=layout, trailers=trailers,
+        )  # fmt: skip
+    except GitOpsError as error:
+        return f"it could not be rolled back either: {error}"
+    if not done.changed:
+        return f"nothing was rolled back: {done.reason}"
+    return f"rolled back by commit {done.commit[:10]}, and {version} is not deployed again by itself"
