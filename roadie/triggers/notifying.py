@@ -2,7 +2,9 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Protocol
 
 from roadie.errors import TriggerError
 from roadie.triggers import secrets
@@ -12,9 +14,18 @@ from roadie.triggers.messages import as_json, as_slack
 from roadie.triggers.outbox import Letter, Outbox
 from roadie.triggers.posting import post
 from roadie.triggers.rows import Entry, RunRow
+from roadie.triggers.times import utc_now
 
 _log = logging.getLogger(__name__)
 SILENCE = "silence"
+
+
+class Silencer(Protocol):
+    """What Alertmanager's API offers, see :meth:`roadie.triggers.alertmanager_api.AlertmanagerApi.silence`."""
+
+    def silence(self, labels: Mapping[str, str], duration: timedelta, key: str, why: str) -> str:
+        """Silence the alert with these labels for `duration`, once for a key."""
+        ...
 
 
 def targets_of(config: Config) -> Mapping[str, Notify]:
@@ -29,10 +40,26 @@ def _name(notify: Notify) -> str:
 
 
 class Notifier:
-    """Delivers letters, one at a time."""
+    """Delivers letters, one at a time.
 
-    def __init__(self, config: Config, journal: Journal, outbox: Outbox) -> None:
+    Args:
+        config: Who is told, and how long an alert is silenced.
+        journal: What there is to tell.
+        outbox: What is to be told.
+        silencer: Alertmanager, where alerts are to be silenced.
+        clock: The time, in UTC.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        journal: Journal,
+        outbox: Outbox,
+        silencer: Silencer | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
         self._config, self._journal, self._outbox = config, journal, outbox
+        self._silencer, self._clock = silencer, clock
         self._targets = targets_of(config)
 
     def deliver_next(self) -> bool:
@@ -56,7 +83,7 @@ class Notifier:
         if entry is None or run is None:
             return  # pruned since
         if letter.target == SILENCE:
-            self._silence(entry)
+            self._silence(letter, run, entry)
         elif notify := self._targets.get(letter.target):
             self._post(notify, run, entry)
         else:
@@ -67,5 +94,9 @@ class Notifier:
         # The same for every try, so that who gets it twice can tell (draft-ietf-httpapi-idempotency-key-header).
         post(secrets.read(notify.url), payload, {"Idempotency-Key": f"{run.key}-{run.state}"})
 
-    def _silence(self, entry: Entry) -> None:
-        raise NotImplementedError
+    def _silence(self, letter: Letter, run: RunRow, entry: Entry) -> None:
+        """Silence the alert for what is left of the time since its run was started, as long as that goes on."""
+        silence = self._config.alertmanager.silence if self._config.alertmanager else None
+        left = (letter.created + silence - self._clock()) if silence else timedelta(0)
+        if self._silencer and left > timedelta(0) and run.ended is None:
+            self._silencer.silence(entry.labels, left, run.key, f"{run.name} retrains {run.model}")

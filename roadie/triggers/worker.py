@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from roadie.errors import TriggerError
 from roadie.runs import Engine
+from roadie.triggers.alertmanager_api import AlertmanagerApi
 from roadie.triggers.arguments import Target
 from roadie.triggers.config import Config
 from roadie.triggers.deployed import Deployed
@@ -48,7 +49,9 @@ class Worker:
         self._intents = Intents(journal, config.runs.seconds_to_settle)
         self.deployed = Deployed(config.gitops, self._intents) if config.gitops else None
         told = tuple(targets_of(config))
-        silence = (SILENCE,) if config.alertmanager and config.alertmanager.silence else ()
+        alertmanager = config.alertmanager
+        silencer = AlertmanagerApi(alertmanager) if alertmanager and alertmanager.silence else None
+        silence = (SILENCE,) if silencer else ()
         self._starter = Starter(self._intents, engine, targets, metrics, on_start=silence, on_failure=told)
         self._follower = Follower(
             self._intents,
@@ -58,7 +61,7 @@ class Worker:
             on_end=told,
             every=config.runs.seconds_between_looks,
         )
-        self._notifier = Notifier(config, journal, Outbox(journal))
+        self._notifier = Notifier(config, journal, Outbox(journal), silencer)
         self._failures = 0
         self._pruned = self._measured = float("-inf")
         self._starting = Loop("starting runs", self._start)
