@@ -1,0 +1,65 @@
+"""The end of a run is told in one line; a place that does not take it is told of, and fails nothing."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from roadie import trace
+
+FAILED = trace.Ending("jukebox", "alert", "training-7", "FAILED", "step\n train failed")
+WELL = trace.Ending("m", "", "r", "SUCCEEDED", "")
+
+
+@contextlib.contextmanager
+def webhook(status: int = 200) -> Iterator[tuple[str, list[Any]]]:
+    taken: list[Any] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            taken.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/services/a-secret", taken
+        server.shutdown()
+
+
+def test_a_run_s_end_is_one_line() -> None:
+    assert FAILED.line == "jukebox: run training-7, started by alert, ended FAILED: step train failed"
+    assert WELL.line == "m: run r ended SUCCEEDED"
+    assert (FAILED.failed, WELL.failed) == (True, False)
+
+
+def test_without_a_place_to_tell_it_the_line_is_all() -> None:
+    assert list(trace.report_end(FAILED)) == [FAILED.line]
+
+
+def test_a_webhook_gets_the_line_as_text_and_the_facts_beside_it() -> None:
+    with webhook() as (address, taken):
+        assert list(trace.report_end(FAILED, webhook=address)) == [FAILED.line]
+    assert taken == [{"text": FAILED.line, "model": "jukebox", "run": "training-7", "state": "FAILED"}]
+
+
+@pytest.mark.parametrize("address", ["file:///etc/passwd", "no address", "http://127.0.0.1:9/a-secret"])
+def test_a_webhook_that_cannot_be_reached_is_told_without_its_address(address: str) -> None:
+    line, problem = trace.report_end(WELL, webhook=address)
+    assert line == WELL.line
+    assert problem.startswith("the webhook")
+    assert problem.endswith("correct its address in the secret") or problem.endswith("correct the secret")
+    assert address not in problem
+
+
+def test_a_webhook_that_refuses_is_told_with_its_answer() -> None:
+    with webhook(403) as (address, _):
+        _, problem = trace.report_end(WELL, webhook=address)
+    assert problem == "the webhook answered 403: correct its address in the secret"
