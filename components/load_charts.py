@@ -8,7 +8,13 @@ from components._step import step
 # The tables behind an address change under it, so an earlier run's result is never served for this one.
 @step(packages=["polars", "numpy", "boto3", "stamina"], cache=False)
 def load_charts(
-    charts: str, dataset: Output[Dataset], fixed: Output[Dataset], fixed_holdout: str = "", seed: int = 0
+    charts: str,
+    dataset: Output[Dataset],
+    fixed: Output[Dataset],
+    fixed_holdout: str = "",
+    since: str = "",
+    until: str = "",
+    seed: int = 0,
 ) -> None:
     """Read the chart tables and write one row per song and country.
 
@@ -23,6 +29,8 @@ def load_charts(
         fixed: The fixed holdout, as it was fetched; empty when none was named.
         fixed_holdout: Where a holdout of an earlier run is (a file, an https address or s3://bucket/key), so that
             models of different weeks meet on the same ground.
+        since: The first day of the charts to train on (ISO 8601); empty for all of them.
+        until: The last day.
         seed: Seed of the generator behind `sample`; the other sources ignore it.
     """
     from dataclasses import asdict
@@ -30,7 +38,7 @@ def load_charts(
 
     from roadie import data
 
-    loaded = data.load_charts(charts, Path(dataset.path), seed=seed)
+    loaded = data.load_charts(charts, Path(dataset.path), seed=seed, since=since, until=until)
     dataset.metadata.update(
         sha256=loaded.sha256,
         rows=loaded.rows,

@@ -28,6 +28,8 @@ GATE = {
 @pipeline(name="training", display_name="Train, prove, package, deploy")
 def training(
     charts: str = "sample",
+    charts_since: str = "",
+    charts_until: str = "",
     model_name: str = "jukebox",
     image: str = "",
     gitops_repo: str = "",
@@ -70,6 +72,8 @@ def training(
 
     Args:
         charts: Where the chart tables are: `sample`, a folder, an https address, or s3://bucket/prefix.
+        charts_since: The first day of the charts to train on (ISO 8601); empty for all of them.
+        charts_until: The last day; a run that an alert started can end its data there.
         model_name: The model's name.
         image: The repository of the model's images without a tag, such as registry.example.com/models/jukebox.
         gitops_repo: Address of the GitOps repository.
@@ -137,7 +141,9 @@ def training(
         with_git(found, git_secret)
         with_registry(found, registry_secret)
 
-        charts_task = load_charts(charts=charts, fixed_holdout=fixed_holdout).after(found)
+        charts_task = load_charts(
+            charts=charts, fixed_holdout=fixed_holdout, since=charts_since, until=charts_until
+        ).after(found)
         with_s3(charts_task, s3_secret)
         dataset = charts_task.outputs["dataset"]
         checked = check_data(dataset=dataset)

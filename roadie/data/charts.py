@@ -5,6 +5,7 @@ Counting before the join is what keeps 1.1 million chart entries a matter of a t
 
 import tempfile
 from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -50,7 +51,7 @@ class Dataset:
     dated: bool
 
 
-def load_charts(source: str, destination: Path, *, seed: int = 0) -> Dataset:
+def load_charts(source: str, destination: Path, *, seed: int = 0, since: str = "", until: str = "") -> Dataset:
     """Read the two chart tables, join them and write the examples table to `destination`.
 
     Args:
@@ -58,14 +59,17 @@ def load_charts(source: str, destination: Path, *, seed: int = 0) -> Dataset:
             song_rankings.parquet and song_properties.parquet (`./sample` for a folder of that name).
         destination: the parquet file to write.
         seed: of the sample; other sources ignore it.
+        since: the first day of the charts to take (ISO 8601; a time of day is ignored); empty for all before `until`.
+        until: the last day; empty for all since.
 
     Raises:
         DataError: a table cannot be had or read, lacks a column, has one of a wrong type, or is empty.
     """
+    window = (_day("since", since), _day("until", until))
     destination.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".charts-", dir=destination.parent) as scratch:
         fetched = fetch(source, Path(scratch), seed=seed)
-        entries = _count_entries(fetched.folder / RANKINGS)
+        entries = _count_entries(fetched.folder / RANKINGS, window)
         songs = _read_songs(fetched.folder / PROPERTIES)
     charted = entries.filter(pl.col(LABEL).is_not_null())
     examples = _join(charted, songs)
@@ -84,17 +88,37 @@ def load_charts(source: str, destination: Path, *, seed: int = 0) -> Dataset:
     )
 
 
-def _count_entries(path: Path) -> pl.DataFrame:
-    """Entries per (song, country) of the rankings and, where these are dated, the day of the first.
+def _day(name: str, text: str) -> date | None:
+    try:
+        return datetime.fromisoformat(text).date() if text else None
+    except ValueError:
+        raise DataError(f"{name} is {text[:80]!r}, which is no date; write it like 2025-02-10") from None
+
+
+def _count_entries(path: Path, window: tuple[date | None, date | None]) -> pl.DataFrame:
+    """Entries per (song, country) of the rankings in a window of days and, where these are dated, the day of the first.
 
     The global chart (a null country) is still among them.
     """
     table = scan(path, CHART_COLUMNS, optional=DATE_COLUMNS)
+    first, last = window
+    if (first or last) and DATE not in table.collect_schema():
+        raise DataError(
+            f"{path.name} has no column {DATE}, so no days can be chosen from it; leave since and until out"
+        )
+    if first:
+        table = table.filter(pl.col(DATE) >= first)
+    if last:
+        table = table.filter(pl.col(DATE) <= last)
     with readable(path):
         figures = [pl.len().cast(pl.Int64).alias(WEIGHT)]
         if DATE in table.collect_schema():
             figures.append(pl.col(DATE).min().alias(FIRST_SEEN))
         entries = table.group_by(GROUP, LABEL).agg(figures).collect()
+    if entries.is_empty():
+        raise DataError(
+            f"{path.name} has no chart from {first or 'its start'} to {last or 'its end'}; widen the window"
+        )
     if entries[LABEL].null_count() == entries.height:
         raise DataError(
             f"Column {LABEL} of {path.name} is null in all {count_rows(entries):,} rows, so that they "

@@ -57,6 +57,25 @@ def test_an_example_is_a_song_in_a_country_with_its_features_and_entries(tables:
     assert features == [float(row[name]) for name in data.FEATURES]
 
 
+def test_a_window_takes_the_charts_of_its_days_alone(tables: Path, tmp_path: Path) -> None:
+    days = pl.read_parquet(tables / "song_rankings.parquet").with_columns(DATED["a date"])
+    first, last = days["snapshot_date"].unique().sort()[1], days["snapshot_date"].unique().sort()[-2]
+    inside = days.filter(pl.col("snapshot_date").is_between(first, last)).drop_nulls("country")
+    window = {"since": f"{first}T10:00:00Z", "until": f"{last}T02:31:03.891Z"}
+    dataset = data.load_charts(str(tables), tmp_path / "examples.parquet", **window)
+    assert 0 < dataset.rows == inside.height < days.height
+
+
+def test_a_window_without_charts_or_over_undated_ones_is_refused(tables: Path, changed: Callable[..., Path]) -> None:
+    with pytest.raises(DataError, match="has no chart from 2999-01-01 to its end; widen the window"):
+        data.load_charts(str(tables), tables.parent / "x.parquet", since="2999-01-01")
+    with pytest.raises(DataError, match="until is 'soon', which is no date"):
+        data.load_charts(str(tables), tables.parent / "x.parquet", until="soon")
+    undated = changed(rankings=lambda table: table.drop("snapshot_date"))
+    with pytest.raises(DataError, match="has no column snapshot_date, so no days can be chosen"):
+        data.load_charts(str(undated), tables.parent / "x.parquet", until="2025-01-01")
+
+
 DATED: dict[str, pl.Expr] = {
     "a timestamp": pl.col("snapshot_date"),
     "a date": pl.col("snapshot_date").cast(pl.Date),
