@@ -15,6 +15,8 @@ from roadie.cli.gitops import gitops
 from roadie.cli.listen import listen
 from roadie.cli.modelcar import modelcar
 from roadie.cli.run import run
+from roadie.cli.runs import runs
+from roadie.cli.schedule import schedule
 from roadie.errors import RoadieError, UsageError
 
 FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
@@ -27,7 +29,7 @@ def roadie(debug: bool) -> None:
     """The road from training to the values file: train, prove, package, deploy by GitOps."""
 
 
-for command in (demo, doctor, compile_command, run, listen, modelcar, gitops):
+for command in (demo, doctor, compile_command, run, runs, schedule, listen, modelcar, gitops):
     roadie.add_command(command)
 
 

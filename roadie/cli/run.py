@@ -1,11 +1,13 @@
-"""``roadie run``: a compiled pipeline on this machine."""
+"""``roadie run``: a compiled pipeline on this machine or on a cluster."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from roadie.cli.cluster import cluster_options, connect, new_name, refuse_without_cluster, submit, wait_for
 
 if TYPE_CHECKING:
     from roadie.runs import Outcome, Pipeline
@@ -25,11 +27,28 @@ STATE = Path(".roadie")
     help="Folder for runs and for the registry and repository that stand in for those not named.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
-def run(pipeline: str, pairs: tuple[str, ...], help_parameters: bool, state: Path, as_json: bool) -> None:
-    """Run a compiled PIPELINE here, through kfp.local.
+@click.option("--cluster", "on_cluster", is_flag=True, help="Run on Kubeflow Pipelines instead of on this machine.")
+@click.option("--wait", is_flag=True, help="With --cluster: follow the steps; the exit code tells the final state.")
+@click.option("--name", metavar="NAME", default="", help="With --cluster: the run's name.")
+@click.option("--no-cache", is_flag=True, help="With --cluster: do every step anew.")
+@cluster_options
+def run(
+    pipeline: str,
+    pairs: tuple[str, ...],
+    help_parameters: bool,
+    state: Path,
+    as_json: bool,
+    on_cluster: bool,
+    wait: bool,
+    name: str,
+    no_cache: bool,
+    **where: Any,
+) -> None:
+    """Run a compiled PIPELINE here, through kfp.local, or with --cluster on Kubeflow Pipelines.
 
-    PIPELINE is a name in compiled/pipelines or the path of a compiled YAML. With no image and no GitOps repository
-    given, an OCI layout and a bare repository below --state stand in for them.
+    PIPELINE is a name in compiled/pipelines or the path of a compiled YAML. Here, with no image and no GitOps
+    repository given, an OCI layout and a bare repository below --state stand in for them; a cluster has no such
+    stand-ins. There, the run's id and address are printed and it goes on by itself, unless --wait is given.
     """
     from roadie import runs
     from roadie.cli.progress import tell
@@ -38,13 +57,35 @@ def run(pipeline: str, pairs: tuple[str, ...], help_parameters: bool, state: Pat
     if help_parameters:
         click.echo(_described(loaded))
         return
-    arguments = runs.with_embedded_defaults(loaded, runs.parse_arguments(loaded, pairs), state)
+    arguments = runs.parse_arguments(loaded, pairs)
+    if on_cluster:
+        _run_there(loaded, arguments, name, cache=not no_cache, wait=wait, as_json=as_json, **where)
+        return
+    refuse_without_cluster(wait=wait, name=name, no_cache=no_cache, **where)
+    arguments = runs.with_embedded_defaults(loaded, arguments, state)
     outcome = runs.run_here(loaded, arguments, state, tell)
     if as_json:
         click.echo(json.dumps(outcome.to_dict(), indent=2))
     else:
         click.echo(summary(outcome))
     raise_on_failure(outcome)
+
+
+def _run_there(
+    pipeline: "Pipeline", arguments: dict[str, Any], name: str, *, cache: bool, wait: bool, as_json: bool, **where: Any
+) -> None:
+    from roadie import runs
+
+    cluster = connect(**where)
+    runs.require_real_places(pipeline, arguments)
+    name = name or new_name(pipeline, arguments)
+    started = submit(cluster, pipeline, name, arguments, "started with `roadie run --cluster`", cache=cache)
+    if wait:
+        wait_for(cluster, started, as_json=as_json)
+    elif as_json:
+        click.echo(json.dumps(started.to_dict(), indent=2))
+    else:
+        click.echo(f"run       {started.id}\nname      {started.name}\naddress   {started.url}")
 
 
 def raise_on_failure(outcome: "Outcome") -> None:

@@ -39,6 +39,19 @@ class Run:
     url: str = ""
     outcome: Mapping[str, Any] = field(default_factory=dict)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The run as plain values, for ``--json``."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "state": self.state,
+            "created": self.created.isoformat(),
+            "ended": self.ended.isoformat() if self.ended else None,
+            "error": self.error,
+            "url": self.url,
+            "outcome": dict(self.outcome),
+        }
+
 
 class Engine(Protocol):
     """What starts runs. Every method raises RunError when the engine refuses or cannot be reached."""
