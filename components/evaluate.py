@@ -2,7 +2,7 @@
 
 from typing import Optional
 
-from kfp.dsl import HTML, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
+from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
 
 from components._step import step
 
@@ -17,6 +17,7 @@ def evaluate(
     report: Output[HTML],
     metrics: Output[Metrics],
     confusion: Output[ClassificationMetrics],
+    samples: Output[Artifact],
     gate: dict[str, object],
     model_name: str = "model",
     columns: dict[str, str] = {},  # noqa: B006 - KFP takes defaults from the signature, and {} is its way to say none
@@ -34,6 +35,7 @@ def evaluate(
         report: One page with the decision, its numbers and plots.
         metrics: The challenger's metrics on the holdout, and the decision.
         confusion: Confusion among the countries that are confused most.
+        samples: Requests of the Open Inference Protocol with the challenger's answers, to try the served model with.
         gate: The gate's configuration (metric, mode, margin, confidence, floors); an empty one is refused.
         model_name: The model's name, for the report.
         columns: The holdout's columns `group`, `label` and `weight`, and what a group is called (`unit`), where they
@@ -60,6 +62,7 @@ def evaluate(
         columns=evaluation.Columns(**columns),
         champion_groups=deployed / evaluation.GROUPS_FILE,
         drift=drift.to_report() if drift else None,
+        samples=Path(samples.path),
         facts={
             "model": model_name,
             "champion's version": str(champion.metadata.get("version", "")) or "none",

@@ -18,6 +18,7 @@ from roadie.evaluation.imported import metrics_for
 from roadie.evaluation.leakage import count_seen
 from roadie.evaluation.metrics import Floats, calibration_bins
 from roadie.evaluation.result import Evaluation
+from roadie.evaluation.samples import write_samples
 from roadie.evaluation.scoring import Model, UnusableModelError, load_model, score, to_matrix
 from roadie.evaluation.slices import confuse, slice_by_label
 
@@ -33,6 +34,7 @@ def evaluate(
     columns: Columns | None = None,
     champion_groups: Path | None = None,
     drift: Mapping[str, object] | None = None,
+    samples: Path | None = None,
 ) -> Evaluation:
     """Decide whether the challenger may take the champion's place, and write the report.
 
@@ -40,7 +42,8 @@ def evaluate(
     from) stand at the report's end. `columns` says what the holdout's columns mean, by default those of the charts.
     `champion_groups` is the file that `group_digests` made of the groups that the champion was trained on; None, or a
     path where there is no file, when nobody knows. `drift` is what the report shows of it, in the shape of
-    `roadie.evaluation.drift.Drift`.
+    `roadie.evaluation.drift.Drift`. `samples` is where to write questions with the challenger's answers (see
+    `roadie.evaluation.samples`).
 
     Raises:
         EvaluationError: the gate's configuration or the drift is unusable, the holdout or a model cannot be read, or
@@ -59,6 +62,8 @@ def evaluate(
     from roadie.evaluation.report import write_report  # here, so that only a report loads matplotlib
 
     write_report(evaluation, facts or {}, report, shift)
+    if samples:
+        write_samples(load_model(challenger, "challenger"), read_holdout(holdout, meaning), samples)
     return evaluation
 
 
