@@ -73,7 +73,7 @@ class Hooks:
             if len(body) > self._largest:
                 raise _too_large(self._largest)
             if self._room < 0:
-                raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "too much is being received at once; send it again")
+                raise _not_now("too much is being received at once; send it again")
 
     async def _take(self, source: str, request: Request, body: bytes) -> Response:
         read = asyncio.to_thread(_understand, source, request, body) if len(body) > _LARGE else None
@@ -88,11 +88,9 @@ class Hooks:
             async with asyncio.timeout(_SECONDS_TO_STORE):
                 receipts = await self._recorder.record(events) if events else []
         except TriggerError as error:
-            why = "the events cannot be stored; send them again"
-            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, why) from error
+            raise _not_now("the events cannot be stored; send them again") from error
         except TimeoutError:
-            why = f"the events are not stored within {_SECONDS_TO_STORE:g} s; send them again"
-            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, why) from None
+            raise _not_now(f"the events are not stored within {_SECONDS_TO_STORE:g} s; send them again") from None
         told = answer(receipts)
         note(request, **{name: told[name] for name in ("events", "new", "runs")}, truncated=truncated or "")
         note(request, stored_ms=round((time.monotonic() - began) * 1000, 1))
@@ -109,8 +107,7 @@ def _secret(hook: Hook) -> str:
         return secrets.read(hook.secret)
     except TriggerError as error:
         # Which file it is concerns our own log, not the sender.
-        why = "the receiver cannot read the secret to check this with; send it again"
-        raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, why) from error
+        raise _not_now("the receiver cannot read the secret to check this with; send it again") from error
 
 
 def _check_head(source: str, request: Request, secret: str, largest: int) -> None:
@@ -129,6 +126,10 @@ def _check_head(source: str, request: Request, secret: str, largest: int) -> Non
 
 def _unauthorized() -> RefusedError:
     return RefusedError(HTTPStatus.UNAUTHORIZED, "bad credentials", {"WWW-Authenticate": "Bearer"})
+
+
+def _not_now(why: str) -> RefusedError:
+    return RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, why, {"Retry-After": "10"})
 
 
 def _too_large(largest: int) -> RefusedError:

@@ -1,5 +1,7 @@
 """The receiver as a whole: what is configured, put together, run, and ended in order."""
 
+from functools import partial
+
 from roadie.errors import RunError, TriggerError
 from roadie.runs import Cluster, Engine, Here
 from roadie.triggers import logs, secrets
@@ -13,7 +15,7 @@ from roadie.triggers.journal import Journal
 from roadie.triggers.metrics import Metrics
 from roadie.triggers.page_routes import page_routes
 from roadie.triggers.recorder import Recorder
-from roadie.triggers.server import Job, bind, serve
+from roadie.triggers.server import Server, bind
 from roadie.triggers.worker import Worker
 
 
@@ -43,12 +45,10 @@ def listen(config: Config) -> None:
         pages=page_routes(config, journal, lambda: worker.deployed),
     )
 
-    def beside(api: AlertmanagerApi) -> Job:
-        return catch_up(api.alerts, recorder, config.models)
-
+    beside = partial(catch_up, api.alerts, recorder, config.models) if api else None
     worker.start()
     try:
-        serve(app, config.listen, listener, metrics, (lambda: beside(api)) if api else None)
+        Server(app, config.listen, metrics).answer_on(listener, beside)
     finally:
         recorder.close()
         worker.stop()

@@ -32,41 +32,13 @@ _SECONDS_BETWEEN_CERTIFICATES = 60
 def bind(listen: Listen) -> socket.socket:
     """The socket to listen on. TriggerError when the address is not this machine's, or taken."""
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    both = listen.host == "::" and socket.has_dualstack_ipv6()
     try:
-        return socket.create_server((listen.host, listen.port), family=family, backlog=1024)
+        return socket.create_server((listen.host, listen.port), family=family, backlog=1024, dualstack_ipv6=both)
     except OSError as error:
         raise TriggerError(
             f"cannot listen on {listen.host}:{listen.port} ({error.strerror}); choose another host or port under listen"
         ) from None
-
-
-def serve(
-    app: ASGIApp, listen: Listen, listener: socket.socket, metrics: Metrics, beside: Callable[[], Job] | None = None
-) -> None:
-    """Answer on `listener` until SIGTERM or SIGINT; requests under way are finished.
-
-    Args:
-        app: What answers.
-        listen: The limits, and the certificate.
-        listener: From :func:`bind`.
-        metrics: What is counted.
-        beside: Makes what goes on in the same event loop; it is cancelled at the end.
-    """
-    host, port = listener.getsockname()[:2]
-    fields = {"address": f"{host}:{port}", "tls": "yes" if listen.tls else "no"}
-    _log.info("listening", extra={"fields": fields})
-    with asyncio.Runner(loop_factory=lambda: _Loop(listen.seconds_to_send)) as runner:
-        runner.run(_serve(Server(app, listen, metrics), listener, beside))
-    _log.info("ended")
-
-
-async def _serve(server: "Server", listener: socket.socket, beside: Callable[[], Job] | None) -> None:
-    job = asyncio.create_task(beside()) if beside else None
-    try:
-        await server.serve(sockets=[listener])
-    finally:
-        if job:
-            job.cancel()
 
 
 class Server(uvicorn.Server):
@@ -96,6 +68,29 @@ class Server(uvicorn.Server):
         super().__init__(config)
         if certificates:
             certificates.config = config
+        self._listen = listen
+
+    def answer_on(self, listener: socket.socket, beside: Callable[[], Job] | None = None) -> None:
+        """Answer until SIGTERM or SIGINT; requests under way are finished.
+
+        Args:
+            listener: From :func:`bind`.
+            beside: Makes what goes on in the same event loop; it is cancelled at the end.
+        """
+        host, port = listener.getsockname()[:2]
+        fields = {"address": f"{host}:{port}", "tls": "yes" if self._listen.tls else "no"}
+        _log.info("listening", extra={"fields": fields})
+        with asyncio.Runner(loop_factory=lambda: _Loop(self._listen.seconds_to_send)) as runner:
+            runner.run(self._answer(listener, beside))
+        _log.info("ended")
+
+    async def _answer(self, listener: socket.socket, beside: Callable[[], Job] | None) -> None:
+        job = asyncio.create_task(beside()) if beside else None
+        try:
+            await self.serve(sockets=[listener])
+        finally:
+            if job:
+                job.cancel()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
