@@ -18,7 +18,7 @@ from roadie.gitops.environments import Deployment, Layout, status
 from roadie.gitops.layout import create_bare, examples, init_repositories
 from roadie.gitops.promotion import promote, rollback
 from roadie.gitops.proposal import Proposal, follow
-from roadie.gitops.reading import Deployed, Revision, look_at, read_value
+from roadie.gitops.reading import Deployed, File, Revision, look_at, read_file, read_value
 from roadie.gitops.values import get_scalar, set_scalar
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Deployed",
     "Deployment",
     "Edit",
+    "File",
     "Layout",
     "Proposal",
     "Revision",
@@ -39,6 +40,7 @@ __all__ = [
     "init_repositories",
     "look_at",
     "promote",
+    "read_file",
     "read_value",
     "rollback",
     "set_scalar",

@@ -43,6 +43,31 @@ def read_value(
 
 
 @dataclass(frozen=True)
+class File:
+    """A file's bytes, and the commit that they are of."""
+
+    content: bytes
+    commit: str
+
+
+def read_file(repo: str, file: str, *, branch: str = "main", revision: str = "", access: Access | None = None) -> File:
+    """A file of `branch` as `revision`, one of its newest commits, has it; the tip's when `revision` is empty.
+
+    Raises:
+        GitOpsError: the repository cannot be read, or has no such commit or file there.
+    """
+    with Repository(repo, branch, access) as repository:
+        tip = repository.fetch()
+        commit = revision or tip
+        if commit != tip and commit not in {each.sha for each in repository.log(tip)}:
+            raise GitOpsError(f"{repo} has no commit {commit[:10]} among the newest of {branch}; was it pushed away?")
+        entry = repository.find(commit, [check_file(file)]).get(file)
+        if entry is None:
+            raise GitOpsError(f"{repo} has no {file} in {commit[:10]}; check the path")
+        return File(repository.read(entry), commit)
+
+
+@dataclass(frozen=True)
 class Revision:
     """What a commit of a branch holds (None: no version), and whether a commit that was asked about is in it."""
 

@@ -14,6 +14,7 @@ from roadie.gitops import (
     bump_version,
     look_at,
     promote,
+    read_file,
     read_value,
     rollback,
     status,
@@ -220,6 +221,17 @@ def test_a_revision_tells_its_version_and_whether_it_has_a_commit_in_it(repo: st
     assert seen(first.commit) == Revision("1.0", contains=False)
     assert seen(second.commit) == seen(later.commit) == Revision("2.0", contains=True)
     assert seen("0" * 40) is None
+
+
+def test_a_file_is_read_as_a_commit_of_the_branch_has_it(repo: str) -> None:
+    first, second = deploy(repo, "1.0"), deploy(repo, "2.0")
+    assert b'"1.0"' in read_file(repo, "test/values.yaml", revision=first.commit).content
+    tip = read_file(repo, "test/values.yaml")
+    assert (b'"2.0"' in tip.content, tip.commit) == (True, second.commit)
+    with pytest.raises(GitOpsError, match="has no commit 0000000000 among the newest of main"):
+        read_file(repo, "test/values.yaml", revision="0" * 40)
+    with pytest.raises(GitOpsError, match="has no compiled/x.yaml in"):
+        read_file(repo, "compiled/x.yaml")
 
 
 def promote_by_the_pipeline(repo: str, **options: str) -> Bumped:
