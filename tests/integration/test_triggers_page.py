@@ -131,7 +131,7 @@ PAGES = {
 
 
 @pytest.mark.parametrize("page", PAGES)
-@pytest.mark.parametrize("width", [320, 390, 1280])
+@pytest.mark.parametrize("width", [320, 390, 740, 1060, 1280])
 def test_no_page_has_to_be_moved_sideways(receiver: str, chromium: Browser, page: str, width: int) -> None:
     chromium.open(receiver + PAGES[page], width=width, height=844)
     assert chromium.ask(OVERFLOW) <= 0
