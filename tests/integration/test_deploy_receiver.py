@@ -143,7 +143,10 @@ def test_there_is_one_receiver_at_a_time_and_its_journal_outlives_it(chart: Char
     rendered = chart.render()
     deployment, claim = rendered["Deployment"]["spec"], rendered["PersistentVolumeClaim"]
     assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
-    assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert claim["metadata"]["annotations"] == {
+        "helm.sh/resource-policy": "keep",
+        "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+    }
     mine = chart.render(journal={"existingClaim": "mine"})
     assert "PersistentVolumeClaim" not in mine
     volumes = mine["Deployment"]["spec"]["template"]["spec"]["volumes"]
@@ -189,6 +192,7 @@ def test_the_token_is_for_kubeflow_pipelines_and_not_for_kubernetes(chart: Chart
 
 def test_the_role_is_where_the_runs_are(chart: Chart) -> None:
     assert chart.render()["Role"]["metadata"]["namespace"] == "mlops"
+    assert chart.render(config={"runs": None})["Role"]["metadata"]["namespace"] == "mlops"
     rendered = chart.render(config={"runs": {"namespace": "team-a"}})
     binding = rendered["RoleBinding"]
     assert {rendered["Role"]["metadata"]["namespace"], binding["metadata"]["namespace"]} == {"team-a"}

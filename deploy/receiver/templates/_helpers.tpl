@@ -46,7 +46,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{- /* Where the runs are: the profile's namespace, or the release's. */ -}}
 {{- define "receiver.runsNamespace" -}}
-{{ .Values.config.runs.namespace | default .Release.Namespace }}
+{{ (.Values.config.runs).namespace | default .Release.Namespace }}
 {{- end -}}
 
 {{- /* triggers.yaml: what `config` says, and what the chart alone can know. */ -}}
