@@ -25,6 +25,7 @@ ATTEMPTS = 4
 PASSING = frozenset({429, 502, 503, 504})  # statuses that may be gone in a moment
 REFUSALS = frozenset({400, 413, 422})  # statuses of a request that will never be taken
 NOT_FOUND = 5  # of google.rpc.Code
+NO_SUCH_PATH = "Not Found"  # what grpc-gateway says of a path that it does not know
 
 # Where nobody set up logging, a retry is not worth a line on standard error.
 logging.getLogger("stamina").addHandler(logging.NullHandler())
@@ -44,7 +45,7 @@ class ServiceError(RunError):
 
     Attributes:
         status: The HTTP status; 0 without an answer, and then what was asked for may have been done.
-        unknown: Whether the service itself says that it does not know the thing; a proxy's 404 says nothing of it.
+        unknown: Whether the service itself says that it does not know the thing; any other 404 says nothing of it.
         passing: Whether the same request may well succeed in a moment.
     """
 
@@ -82,7 +83,7 @@ def endpoint_of(endpoint: str) -> str:
     Raises:
         UsageError: there is none, or it cannot be used.
     """
-    given = (endpoint or os.environ.get("KF_PIPELINES_ENDPOINT", "")).strip().rstrip("/")
+    given = (endpoint or os.environ.get("KF_PIPELINES_ENDPOINT", "")).strip()
     if not given:
         raise UsageError("there is no Kubeflow Pipelines to ask: set KF_PIPELINES_ENDPOINT or give --endpoint")
     address = given if "://" in given else f"https://{given}"
@@ -95,7 +96,19 @@ def endpoint_of(endpoint: str) -> str:
         raise UsageError("the endpoint of Kubeflow Pipelines is not of the form https://host[:port][/path]: correct it")
     if "@" in parts.netloc:
         raise UsageError(f"the endpoint at {parts.hostname} has credentials in its address: put them in a token file")
-    return address
+    return address.rstrip("/")
+
+
+def _checked(ca_file: Path) -> Path:
+    import ssl
+
+    try:
+        ssl.create_default_context(cafile=ca_file)
+    except ssl.SSLError as error:
+        raise UsageError(f"the CA file {ca_file} holds no certificate that can be used: give a PEM file") from error
+    except OSError as error:
+        raise UsageError(f"the CA file {ca_file} cannot be read: {error.strerror}; check its path") from error
+    return ca_file
 
 
 class Connection:
@@ -122,11 +135,8 @@ class Connection:
         configuration = kfp.Configuration(host=self.endpoint)
         configuration.retries = False
         if ca_file:
-            configuration.ssl_ca_cert = str(ca_file)
-        try:
-            client = kfp.ApiClient(configuration)
-        except OSError as error:
-            raise UsageError(f"the CA file {ca_file} cannot be read: {error.strerror}") from error
+            configuration.ssl_ca_cert = str(_checked(ca_file))
+        client = kfp.ApiClient(configuration)
         self._client = client
         self.models: Any = kfp
         self.runs: Any = kfp.RunServiceApi(client)
@@ -140,6 +150,7 @@ class Connection:
             attempts=ATTEMPTS,
             wait_initial=0.2,
             wait_max=2.0,
+            wait_jitter=0.2,
         ):
             with attempt:
                 answer = self._call(what, call, arguments, again=True)
@@ -203,7 +214,7 @@ class Connection:
             f"Kubeflow Pipelines at {self.endpoint} answered {status} while {what}"
             f"{': ' + message if message else ''}; {remedy}",
             status=status,
-            unknown=said.get("code") == NOT_FOUND,
+            unknown=said.get("code") == NOT_FOUND and message != NO_SUCH_PATH,
             passing=status in PASSING,
         )
 
