@@ -114,7 +114,7 @@ def test_its_schema_takes_just_what_the_receiver_takes() -> None:
         ({"config": {"hooks": None}}, "config.hooks: name at least one sender"),
         ({"config": {"models": None}}, "config.models: name at least one model"),
         ({"image": {"repository": ""}}, "image.repository: name the repository"),
-        ({"imag": {}}, "imag"),
+        ({"replicas": 2}, "replicas"),
         ({"secrets": {"github": {"value": "hunter2"}}}, "value"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name: name the account"),
     ],
