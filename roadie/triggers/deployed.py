@@ -47,7 +47,7 @@ class Deployed:
                     self._note(row)
             except RoadieError as error:
                 self.error = str(error)
-                _log.warning("what is deployed cannot be read: %s", error)
+                _log.warning("deployments not read", extra={"fields": {"why": error}})
 
     def _note(self, row: "Deployment") -> None:
         for run_id in row.trailers.get(_RUN, ()):

@@ -54,7 +54,7 @@ class Follower:
             try:
                 ended |= self._follow(intent)
             except RunError as error:
-                _log.warning("the run %s cannot be looked at: %s", intent.name, error)
+                _log.warning("run not looked at", extra={"fields": {"run": intent.name, "why": error}})
                 failures += 1
                 if failures == _FAILURES:
                     break
@@ -70,7 +70,7 @@ class Follower:
         if run.state in ENDED:
             return self._end(intent, run)
         if intent.stop:
-            _log.info("the run %s is stopped: %s", intent.name, intent.stop)
+            _log.info("run stopped", extra={"fields": {"run": intent.name, "why": intent.stop}})
             self._engine.stop(run.id)
         return False
 
@@ -111,7 +111,7 @@ class Follower:
         if self._intents.ended(intent, state, error, at=at, facts=facts, tell=self._on_end):
             self._metrics.ended(intent.model, state)
             level = logging.INFO if state == "succeeded" else logging.WARNING
-            _log.log(level, "the run %s ended: %s", intent.name, f"{state}: {error}" if error else state)
+            _log.log(level, "run ended", extra={"fields": {"run": intent.name, "state": state, "why": error}})
 
 
 def facts_of(outcome: Mapping[str, Any]) -> Facts:

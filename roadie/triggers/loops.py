@@ -4,6 +4,8 @@ import logging
 import threading
 from collections.abc import Callable
 
+from roadie.errors import RoadieError
+
 _log = logging.getLogger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 
@@ -50,6 +52,12 @@ class Loop:
             except Exception as error:  # noqa: BLE001 - nobody is there to start the thread again
                 failures += 1
                 pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures - 1, 10))
-                _log.error("%s failed, and is tried again in %.0f s: %s", self._name, pause, error, exc_info=error)
+                fields = {"thread": self._name, "again_in_s": pause, "why": error}
+                _log.error("thread goes on after an error", extra={"fields": fields}, exc_info=_unexpected(error))
             if not self._stopped.is_set():
                 self._woken.wait(pause)
+
+
+def _unexpected(error: Exception) -> Exception | None:
+    """The error, where its sentence is not enough to understand it."""
+    return None if isinstance(error, RoadieError) else error

@@ -71,8 +71,8 @@ class Notifier:
             self._deliver(letter)
         except TriggerError as error:
             kept = self._outbox.postpone(letter)
-            what = f"it is tried again (try {letter.tries})" if kept else "it is given up"
-            _log.warning("%s about the run %s is not delivered, %s: %s", letter.target, letter.key, what, error)
+            fields = {"target": letter.target, "key": letter.key, "tries": letter.tries, "why": error}
+            _log.warning("news not delivered yet" if kept else "news given up", extra={"fields": fields})
         else:
             self._outbox.done(letter)
         return True
@@ -87,7 +87,7 @@ class Notifier:
         elif notify := self._targets.get(letter.target):
             self._post(notify, run, entry)
         else:
-            _log.warning("%s is no longer configured, and is not told of the run %s", letter.target, run.name)
+            _log.warning("nobody to tell", extra={"fields": {"target": letter.target, "run": run.name}})
 
     def _post(self, notify: Notify, run: RunRow, entry: Entry) -> None:
         payload = as_slack(run, entry) if notify.format == "slack" else as_json(run, entry)

@@ -129,7 +129,7 @@ class Recorder:
                     self._store([request])
                 return
             if not isinstance(error, TriggerError):
-                _log.exception("events could not be stored")
+                _log.exception("events not stored")
             group[0].resolve(None, error if isinstance(error, TriggerError) else None)
             return
         for request, receipts in zip(group, answers, strict=True):

@@ -61,7 +61,7 @@ class Starter:
         except RunRefusedError as error:
             self._fail(intent, str(error))
         except RunError as error:
-            _log.warning("the run %s is not started yet: %s", intent.name, error)
+            _log.warning("run not started yet", extra={"fields": {"run": intent.name, "why": error}})
             self._intents.postpone(intent, str(error), _PAUSE)
             return False
         return True
@@ -81,7 +81,7 @@ class Starter:
         try:
             rows = self._rows(target, intent)
         except DataError as error:
-            _log.warning("the run %s is not started yet: %s", intent.name, error)
+            _log.warning("run not started yet", extra={"fields": {"run": intent.name, "why": error}})
             self._intents.postpone(intent, str(error), _PAUSE_FOR_DATA)
             return []
         if self._too_few(intent, target, rows) or not self._intents.attempt(intent, rows):
@@ -130,18 +130,18 @@ class Starter:
         keep = found[0]
         if self._intents.started(intent, keep, self._on_start if intent.reason == "alert" else ()):
             self._metrics.started(intent.model)
-            _log.info("the run %s is started (%s)", intent.name, keep.id)
+            _log.info("run started", extra={"fields": {"run": intent.name, "id": keep.id}})
         stop_others(self._engine, found)
 
     def _hold(self, intent: Intent, code: str, why: str) -> None:
         if self._intents.hold(intent, code, why):
             self._metrics.held_back(intent.model, code)
-            _log.info("the run %s is held back: %s", intent.name, why)
+            _log.info("run held back", extra={"fields": {"run": intent.name, "code": code, "why": why}})
 
     def _fail(self, intent: Intent, error: str) -> None:
         if self._intents.ended(intent, "failed", error, tell=self._on_failure):
             self._metrics.ended(intent.model, "failed")
-            _log.error("the run %s cannot be started: %s", intent.name, error)
+            _log.error("run given up", extra={"fields": {"run": intent.name, "why": error}})
 
 
 def stop_others(engine: Engine, found: Sequence[Run]) -> None:
@@ -149,8 +149,9 @@ def stop_others(engine: Engine, found: Sequence[Run]) -> None:
     for other in found[1:]:
         if other.state in ENDED:
             continue
-        _log.warning("the run %s exists twice: %s is kept, %s is stopped", other.name, found[0].id, other.id)
+        fields = {"run": other.name, "kept": found[0].id, "stopped": other.id}
+        _log.warning("run exists twice", extra={"fields": fields})
         try:
             engine.stop(other.id)
         except RunError as error:
-            _log.warning("the run %s of the same name as %s goes on: %s", other.id, found[0].id, error)
+            _log.warning("second run not stopped yet", extra={"fields": {**fields, "why": error}})

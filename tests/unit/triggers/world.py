@@ -126,7 +126,7 @@ class MemoryEngine:
         self.faults: dict[str, list[str]] = {}
         self.calls: list[str] = []
         self.started: list[tuple[str, Mapping[str, Any], str, bool]] = []
-        self._late: list[str] = []
+        self._late: list[tuple[datetime, str]] = []
         self._numbers = itertools.count(1)
 
     def start(
@@ -136,7 +136,7 @@ class MemoryEngine:
         if fault == "reject":
             raise RunRefusedError("the pipeline has no parameter named chart")
         if fault == "delay":
-            self._late.append(name)
+            self._late.append((self.clock(), name))
             raise RunError("the answer to the create was lost")
         self.started.append((name, arguments, description, cache))
         run = self._create(name)
@@ -160,11 +160,13 @@ class MemoryEngine:
     def set(self, run_id: str, **values: Any) -> None:
         self.runs[run_id] = replace(self.runs[run_id], **values)
 
-    def arrive(self) -> None:
-        """What was delayed takes effect now."""
-        for name in self._late:
-            self._create(name)
-        self._late = []
+    def arrive(self, seconds: float = 0.0) -> None:
+        """What was delayed for at least `seconds` takes effect now."""
+        latest = self.clock() - timedelta(seconds=seconds)
+        for sent, name in self._late:
+            if sent <= latest:
+                self._create(name)
+        self._late = [(sent, name) for sent, name in self._late if sent > latest]
 
     def counting(self) -> list[Run]:
         """The runs that were not stopped."""
