@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from roadie.errors import TriggerError
 
-_SECONDS = 15.0
+SECONDS = 15.0
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
@@ -41,7 +41,7 @@ def post(url: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> No
     except ValueError:
         raise TriggerError("the address to tell outcomes to is no http or https address; mend its secret") from None
     try:
-        with _OPENER.open(request, timeout=_SECONDS):
+        with _OPENER.open(request, timeout=SECONDS):
             return
     except urllib.error.HTTPError as error:
         raise TriggerError(f"{host} answered {error.code} to the news of a run; see what it logs") from None
