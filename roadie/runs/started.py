@@ -72,15 +72,14 @@ def alive(folder: Path) -> bool:
 
 def read(folder: Path) -> Run | None:
     """The run in a folder as it is now; None when there is none."""
-    asked = _json(folder / "run.json")
-    if not asked:
+    created = _when(_json(folder / "run.json").get("created"))
+    if created is None:
         return None
     # In this order: a process that ended in between has left its outcome.
     living = alive(folder)
     told = _json(folder / "outcome.json")
-    name, created = folder.name, datetime.fromisoformat(asked["created"])
-    if told:
-        ended = datetime.fromisoformat(told["ended"])
+    name, ended = folder.name, _when(told.get("ended"))
+    if ended:
         return Run(name, name, told["state"], created, ended, told["error"], outcome=told["outcome"])
     if living:
         return Run(name, name, "running", created)
@@ -97,8 +96,16 @@ def read_unnamed(folder: Path) -> Run | None:
     if not told or not stamp:
         return None
     created = datetime.strptime(stamp[1], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
-    error = next((step["error"] for step in told["steps"] if step["state"] == "failed"), "")
-    return Run(folder.name, folder.name, told["state"], created, _changed(folder / "outcome.json"), error, outcome=told)
+    error = next((step["error"] for step in told.get("steps", []) if step["state"] == "failed"), "")
+    return Run(
+        folder.name,
+        folder.name,
+        told.get("state", "failed"),
+        created,
+        _changed(folder / "outcome.json"),
+        error,
+        outcome=told,
+    )
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -124,6 +131,12 @@ def _json(path: Path) -> dict[str, Any]:
         read = json.loads(path.read_text(encoding="utf-8"))
         return read if isinstance(read, dict) else {}
     return {}
+
+
+def _when(text: Any) -> datetime | None:
+    with contextlib.suppress(TypeError, ValueError):
+        return datetime.fromisoformat(text)
+    return None
 
 
 def _changed(path: Path) -> datetime | None:

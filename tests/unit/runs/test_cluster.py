@@ -17,6 +17,7 @@ from roadie.errors import RoadieError, RunError, UsageError
 from roadie.runs import ENDED, Cluster, Engine, Pipeline, RunRefusedError, StepRun, follow, token_in
 from roadie.runs.submission import tasks
 from tests.servers.kfp_api import KfpApi, serving, task
+from tests.servers.process import require
 from tests.unit.runs.small import small_pipeline
 
 ARGUMENTS = {"image": "registry.example/models/jukebox"}
@@ -372,6 +373,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A key and a certificate for 127.0.0.1 that nobody signed but itself, in one file."""
     folder = tmp_path_factory.mktemp("tls")
     made = folder / "made.pem"
+    require("openssl", "apt-get install openssl")
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=127.0.0.1"
     subject = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(made), "-out", str(folder / "certificate.pem")]
     subprocess.run([*command.split(), *subject], check=True, capture_output=True)
