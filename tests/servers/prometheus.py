@@ -52,6 +52,8 @@ def serve_prometheus(
         f"--storage.tsdb.path={directory / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
         f"--web.external-url=http://127.0.0.1:{port}/",
+        # How long it waits before it says again that an alert still fires: a minute, otherwise.
+        f"--rules.alert.resend-delay={interval}",
     ]
     with running(command, port, log):
         yield PrometheusServer(f"http://127.0.0.1:{port}", log)
