@@ -61,9 +61,7 @@ def refuse_without_cluster(**given: Any) -> None:
 
     useless = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
     if useless:
-        raise UsageError(
-            f"--cluster is not given, and without it there is no meaning in {' and '.join(useless)}: add it"
-        )
+        raise UsageError(f"there is no meaning in {' and '.join(useless)} without --cluster: add it")
 
 
 def new_name(pipeline: "Pipeline", arguments: dict[str, Any]) -> str:
