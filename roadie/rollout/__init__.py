@@ -1,11 +1,30 @@
-"""What the cluster says about a version.
+"""What Argo CD and KServe say about a version, and whether it serves.
 
-- :func:`wait` waits until an InferenceService of KServe is ready with the version, and fails with the reason it gives;
-- :func:`judge` is the verdict on one look at it: ready, or not yet and why.
+`wait` follows an InferenceService of KServe, the Argo CD Application that deploys it, or both (a `Target`), until they
+serve the version that is `Wanted`, and returns a `Verdict`: healthy, degraded, timed-out, superseded or skipped. It
+fails early, with the pod's own message and the end of its log. `smoke` asks the served model what the model in hand
+answers as well. `record_event` says something on the InferenceService, where people look. `PERMISSIONS` is what all
+this must be allowed.
 
-The credentials are those of the pod's service account, or of the kubeconfig where there is none.
+How a wait goes: mirrors.py keeps what the cluster holds up to date by list and watch (mirror.py, cluster.py). Pure
+functions judge a snapshot: application.py, service.py with pods.py; each gives a Look. course.py follows the looks over
+time and comes to the verdict. The credentials are those of KUBECONFIG, or of the pod's service account.
 """
 
-from roadie.rollout.waiting import Look, judge, wait
+from roadie.rollout.compat import wait
+from roadie.rollout.events import record_event
+from roadie.rollout.permissions import PERMISSIONS, Permission
+from roadie.rollout.smoke import Smoke, smoke
+from roadie.rollout.target import Target, Verdict, Wanted
 
-__all__ = ["Look", "judge", "wait"]
+__all__ = [
+    "PERMISSIONS",
+    "Permission",
+    "Smoke",
+    "Target",
+    "Verdict",
+    "Wanted",
+    "record_event",
+    "smoke",
+    "wait",
+]

@@ -1,113 +1,119 @@
-"""Wait until an InferenceService serves a version."""
+"""Wait until the cluster serves a version, or until it is sure that it will not."""
 
-import os
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from http import HTTPStatus
 
-from roadie.errors import RolloutError
+from roadie.errors import RoadieError, RolloutError, UsageError
+from roadie.rollout.application import Asks, revision
+from roadie.rollout.cluster import PODS, Cluster, RefusedError, own_namespace
+from roadie.rollout.course import TIMED_OUT, Course
+from roadie.rollout.look import DEGRADED, SUPERSEDED
+from roadie.rollout.mirror import INTERVAL
+from roadie.rollout.mirrors import Mirrors
+from roadie.rollout.target import Target, Verdict, Wanted
 
-GROUP, VERSION, PLURAL = "serving.kserve.io", "v1beta1", "inferenceservices"
-NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-INTERVAL = 5.0  # seconds between two looks
-
-
-@dataclass(frozen=True)
-class Look:
-    """What one look at an InferenceService says: whether it is ready, and a clause that says why or why not."""
-
-    ready: bool
-    reason: str
+LOG_LINES, LOG_SIZE = 20, 2_000  # what is kept of a failing container's log
 
 
-def judge(service: Mapping[str, Any], *, version: str, digest: str) -> Look:
-    """Whether `service` is ready with the version, by the fields that KServe's v1beta1 API documents.
-
-    The storageUri must name the tag or the digest, the status must be of the current generation, and the condition
-    Ready must be True.
-    """
-    uri = str(service.get("spec", {}).get("predictor", {}).get("model", {}).get("storageUri", ""))
-    if not uri.endswith((f":{version}", f"@{digest}")):
-        return Look(False, f"its storageUri is {uri or 'not set'}")
-    status = service.get("status", {})
-    if status.get("observedGeneration", 0) < service.get("metadata", {}).get("generation", 0):
-        return Look(False, "KServe has not seen the new storageUri yet")
-    conditions = {each.get("type"): each for each in status.get("conditions", [])}
-    ready = conditions.get("Ready", {})
-    if ready.get("status") != "True":
-        return Look(False, ready.get("message") or ready.get("reason") or "the condition Ready is not True")
-    return Look(True, f"it serves {uri}")
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
-def wait(name: str, namespace: str, *, version: str, digest: str, timeout: float) -> str:
-    """Wait until InferenceService `name` is ready with the version.
+def wait(
+    target: Target,
+    wanted: Wanted,
+    *,
+    timeout: float,
+    soak: float = 0.0,
+    grace: float = 60.0,
+    contains: Asks | None = None,
+    newer: Asks | None = None,
+    say: Callable[[str], None] = _say,
+) -> Verdict:
+    """Wait until the cluster serves a version, or until it is sure that it will not.
 
     Args:
-        name: The InferenceService; empty when no cluster serves the model.
-        namespace: Its namespace; empty for the pod's own.
-        version: The image's tag.
-        digest: The image's digest, ``sha256:...``.
-        timeout: Seconds to wait.
+        target: The InferenceService, the Application, or both. What the cluster does not know is left out.
+        wanted: The version.
+        timeout: Seconds in which it must come to serve; a soak that began in time may end later.
+        soak: Seconds for which it must go on serving; any relapse begins them anew.
+        grace: Seconds for which a failure that may pass by itself must last before it counts. What a kubelet tries
+            again by itself (a pull, a crash) must last a third of it or come three times; what is second-hand (the
+            health that Argo CD tells beside an InferenceService, a pod without a node, another version than ours
+            before ours has come) must last five times as long.
+        contains: Whether a Git revision is the commit that asked for the version, or a descendant that still holds
+            it. Without it only the commit itself is, or any revision while the InferenceService has the version.
+        newer: Whether a Git revision descends from that commit, whatever it holds.
+        say: Told a line at each change.
 
     Returns:
-        ``ready``, or ``skipped`` when `name` is empty.
+        The verdict; that of a target without names is ``skipped``.
 
     Raises:
-        RolloutError: it was not ready in time, or the cluster refuses or cannot be reached.
+        UsageError: `wanted` names neither a version nor a digest.
+        RolloutError: the cluster refuses to be asked, knows neither Argo CD nor KServe, or could not be reached at the
+            end. Nothing is then known about the version.
     """
-    if not name:
-        print("no InferenceService was named: there is no rollout to wait for")
-        return "skipped"
-    namespace = namespace or _own_namespace()
-    deadline = time.monotonic() + timeout
+    if not (target.inference_service or target.application):
+        return Verdict("skipped", "no InferenceService and no Application was named: there is no rollout to wait for")
+    if not (wanted.version or wanted.all_digests):
+        raise UsageError("there is nothing to wait for: name a version or a digest")
+    target = replace(target, namespace=target.namespace or own_namespace())
+    cluster, began, heard = Cluster(), time.monotonic(), _Heard(say)
+    course = Course(target, wanted, began, timeout, soak, grace, contains, newer)
+    with Mirrors(cluster, target) as mirrors:
+        while True:
+            trouble = mirrors.trouble()
+            if not trouble:
+                try:
+                    course.see(mirrors.snapshot(), time.monotonic())
+                except RoadieError as error:  # Git cannot be asked right now
+                    trouble = str(error)
+            now = time.monotonic()
+            heard.tell(mirrors.remarks(), trouble or course.look.reason)
+            if trouble and now >= began + timeout:
+                raise RolloutError(f"after {timeout:.0f} s nothing is known about {wanted.version}: {trouble}")
+            if not trouble and (outcome := course.outcome(now)):
+                return _verdict(cluster, course, outcome, revision(mirrors.snapshot().application))
+            mirrors.wait(min(INTERVAL, began + timeout - now) if trouble else course.left(now))
+
+
+class _Heard:
+    """Says each remark once, and a reason when it is not the one before."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say, self._remarks, self._last = say, set[str](), ""
+
+    def tell(self, remarks: Iterable[str], reason: str) -> None:
+        new = [remark for remark in remarks if remark not in self._remarks]
+        self._remarks.update(new)
+        for line in new + [reason] * (reason != self._last):
+            self._say(line)
+        self._last = reason
+
+
+def _verdict(cluster: Cluster, course: Course, outcome: str, revision: str) -> Verdict:
+    reason = course.look.reason
+    if outcome == TIMED_OUT:
+        reason = f"{reason}; that is where it stood after {course.timeout:.0f} s"
+    if outcome == SUPERSEDED:
+        reason = f"another version took the place of {course.wanted.version}: {reason}"
+    logs = _logs(cluster, course) if outcome == DEGRADED and all(course.look.failing) else ""
+    return Verdict(outcome, reason, time.monotonic() - course.began, revision, logs)
+
+
+def _logs(cluster: Cluster, course: Course) -> str:
+    """The end of the failing container's log: of its last life when that is over, else of this one."""
+    pod, container = course.look.failing
     said = ""
-    while True:
-        look = judge(_read(name, namespace), version=version, digest=digest)
-        if look.reason != said:
-            print(f"InferenceService {namespace}/{name}: {look.reason}", flush=True)
-            said = look.reason
-        if look.ready:
-            return "ready"
-        if time.monotonic() >= deadline:
-            raise RolloutError(
-                f"InferenceService {namespace}/{name} did not serve {version} within {timeout:.0f} s: {look.reason}; "
-                "see its events with `kubectl describe`"
-            )
-        time.sleep(min(INTERVAL, max(0.0, deadline - time.monotonic())))
-
-
-def _own_namespace() -> str:
-    return NAMESPACE_FILE.read_text().strip() if NAMESPACE_FILE.is_file() else "default"
-
-
-def _read(name: str, namespace: str) -> Mapping[str, Any]:
-    from kubernetes import client, config
-    from urllib3.exceptions import HTTPError
-
-    try:
-        if "KUBERNETES_SERVICE_HOST" in os.environ:
-            config.load_incluster_config()
-        else:
-            config.load_kube_config(config_file=os.environ.get("KUBECONFIG"))
-        api = client.CustomObjectsApi()
-        found: Mapping[str, Any] = api.get_namespaced_custom_object(
-            GROUP, VERSION, namespace, PLURAL, name, _request_timeout=(5, 30)
-        )
-    except config.ConfigException as error:
-        raise RolloutError("there is no cluster to ask: run inside one, or set KUBECONFIG to a kubeconfig") from error
-    except client.ApiException as error:
-        remedy = {
-            401: "renew the credentials",
-            403: "grant the service account `get` on inferenceservices.serving.kserve.io",
-            404: "check its name and namespace, and that KServe is installed",
-        }.get(error.status, "try again")
-        raise RolloutError(
-            f"the cluster answered {error.status} {error.reason} for InferenceService {namespace}/{name}: {remedy}"
-        ) from error
-    except HTTPError as error:
-        raise RolloutError(
-            f"the cluster does not answer for InferenceService {namespace}/{name}: check the address in the kubeconfig"
-        ) from error
-    return found
+    for previous in ("true", "false"):
+        query = {"container": container, "tailLines": LOG_LINES, "previous": previous}
+        try:
+            said = cluster.text("get", PODS, course.target.namespace, f"{pod}/log", **query)
+        except RefusedError as error:
+            said = str(error) if error.status == HTTPStatus.FORBIDDEN else ""
+        if said:
+            break
+    return said[-LOG_SIZE:]
