@@ -24,6 +24,7 @@ def bump_version(
     replacing: str = "",
     review: bool = False,
     review_hours: float = 0.0,
+    git_host: str = "",
 ) -> NamedTuple(  # type: ignore[valid-type]
     "Bumped",
     [("commit", str), ("changed", bool), ("in_place", bool), ("version", str), ("digest", str), ("review_url", str)],
@@ -52,6 +53,7 @@ def bump_version(
         replacing: The version that the evaluation compared with; if another one is deployed by now, it is void.
         review: Open a pull request instead of pushing to the branch.
         review_hours: How long to wait for it to be merged, in hours; one that is closed unmerged is a failure.
+        git_host: The kind of the Git host (github, gitlab, gitea), where the repository's address does not tell it.
 
     Returns:
         commit: The commit that holds the version.
@@ -78,7 +80,7 @@ def bump_version(
         trigger=trigger,
         provenance={**{name: str(value) for name, value in provenance.items()}, "started": started},
         replacing=replacing,
-        proposal=gitops.Proposal(wait=review_hours * 3600) if review else None,
+        proposal=gitops.Proposal(git_host, wait=review_hours * 3600) if review else None,
     )
     print(result.diff or f"{environment} is left as it is: {result.reason}")
     return (

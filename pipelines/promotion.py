@@ -13,6 +13,7 @@ def promotion(
     gitops_repo: str,
     model_name: str = "jukebox",
     gitops_branch: str = "main",
+    git_host: str = "",
     test_file: str = "test/values.yaml",
     stage_file: str = "stage/values.yaml",
     values_key: str = "applications.jukebox.values",
@@ -38,6 +39,7 @@ def promotion(
         gitops_repo: Address of the GitOps repository.
         model_name: The model's name.
         gitops_branch: The branch that is deployed.
+        git_host: The kind of the Git host (github, gitlab, gitea), where the repository's address does not tell it.
         test_file: The values file of the test environment.
         stage_file: The values file of the stage environment.
         values_key: The mapping in both files that holds `version`.
@@ -83,4 +85,5 @@ def promotion(
             source_file=test.values_file,
             review=review,
             review_hours=review_hours,
+            git_host=git_host,
         )

@@ -34,6 +34,7 @@ def training(
     image: str = "",
     gitops_repo: str = "",
     gitops_branch: str = "main",
+    git_host: str = "",
     test_file: str = "test/values.yaml",
     stage_file: str = "stage/values.yaml",
     values_key: str = "applications.jukebox.values",
@@ -78,6 +79,7 @@ def training(
         image: The repository of the model's images without a tag, such as registry.example.com/models/jukebox.
         gitops_repo: Address of the GitOps repository.
         gitops_branch: The branch that is deployed.
+        git_host: The kind of the Git host (github, gitlab, gitea), where the repository's address does not tell it.
         test_file: The values file of the test environment.
         stage_file: The values file of the stage environment; empty to stop after test.
         values_key: The mapping in both files that holds `version`.
@@ -201,5 +203,6 @@ def training(
                 replacing=found.outputs["stage_held"],
                 review=stage_review,
                 review_hours=review_hours,
+                git_host=git_host,
                 **made,
             )
