@@ -36,8 +36,10 @@ def bind(listen: Listen) -> socket.socket:
     try:
         return socket.create_server((listen.host, listen.port), family=family, backlog=1024, dualstack_ipv6=both)
     except OSError as error:
+        # The socket module adds the address.
+        why = str(error.strerror).partition(" (while")[0]
         raise TriggerError(
-            f"cannot listen on {listen.host}:{listen.port} ({error.strerror}); choose another host or port under listen"
+            f"cannot listen on {listen.host}:{listen.port} ({why}); choose another host or port under listen"
         ) from None
 
 
