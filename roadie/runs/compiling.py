@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from roadie.errors import UsageError
 
 SETTINGS = {"ROADIE_IMAGE", "ROADIE_BASE_IMAGE", "ROADIE_PIP_INDEX_URL", "ROADIE_SETTINGS"}
@@ -49,9 +51,10 @@ def compile_all(root: Path, settings: Mapping[str, str] | None = None) -> dict[s
     limit = importlib.import_module("components._step").PIPELINE_LIMIT
     for name, pipeline in _exports(root, "pipelines"):
         text = _compile(pipeline)
-        if len(text) > limit:
+        size = _size(text)
+        if size > limit:
             raise UsageError(
-                f"the pipeline {name} takes {len(text):,} bytes, more than the {limit:,} that a cluster "
+                f"the pipeline {name} takes {size:,} bytes, more than the {limit:,} that a cluster "
                 "is sure to take: embed fewer rooms, or compile with --image"
             )
         texts[f"pipelines/{name}.yaml"] = text
@@ -76,6 +79,12 @@ def _compile(component: Any) -> str:
         text = path.read_text(encoding="utf-8")
     # KFP prints dicts in the order of a hash map; sorted, they are the same with every protobuf.
     return _DEFAULT_OF_DICT.sub(lambda found: found[1] + _sorted_repr(ast.literal_eval(found[2])) + found[3], text)
+
+
+def _size(text: str) -> int:
+    """The bytes that a cluster keeps of a pipeline: its documents as JSON, without YAML's line folding and comments."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return sum(len(json.dumps(document).encode()) for document in yaml.load_all(text, Loader=loader))
 
 
 def _sorted_repr(value: Any) -> str:
