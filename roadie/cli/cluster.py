@@ -21,6 +21,7 @@ _OPTIONS = (
     ),
     click.option("--namespace", metavar="N", default="", help="Namespace of the runs, where Kubeflow has profiles."),
     click.option("--experiment", metavar="E", default="", help="Experiment of new runs.  [default: Default]"),
+    click.option("--service-account", metavar="NAME", default="", help="What the pods of new runs run as."),
     click.option(
         "--token-file",
         type=click.Path(path_type=Path, dir_okay=False),
@@ -42,13 +43,25 @@ def cluster_options(command: Command) -> Command:
 
 
 def connect(
-    *, endpoint: str, namespace: str, experiment: str, token_file: Path | None, ca_file: Path | None
+    *,
+    endpoint: str,
+    namespace: str,
+    experiment: str,
+    service_account: str,
+    token_file: Path | None,
+    ca_file: Path | None,
 ) -> "Cluster":
     """The cluster that the options tell of. Nothing is sent yet."""
     from roadie import runs
 
-    token = runs.token_in(token_file) if token_file else None
-    return runs.Cluster(endpoint, namespace=namespace, experiment=experiment or "Default", token=token, ca_file=ca_file)
+    return runs.Cluster(
+        endpoint,
+        namespace=namespace,
+        experiment=experiment or "Default",
+        service_account=service_account,
+        token=runs.token_in(token_file) if token_file else None,
+        ca_file=ca_file,
+    )
 
 
 def refuse_without_cluster(**given: Any) -> None:

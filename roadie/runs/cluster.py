@@ -38,6 +38,7 @@ class Cluster:
         *,
         namespace: str = "",
         experiment: str = "Default",
+        service_account: str = "",
         token: Token | None = None,
         ca_file: Path | None = None,
         timeouts: tuple[float, float] = TIMEOUTS,
@@ -48,6 +49,7 @@ class Cluster:
             endpoint: Its address; KF_PIPELINES_ENDPOINT when empty.
             namespace: Whose runs; needed where Kubeflow has profiles, without meaning where it has none.
             experiment: What new runs are grouped under; made when it is missing.
+            service_account: What the pods of new runs run as; the service's own choice when empty.
             token: Gives the bearer token, asked before each request; the service account's when left out.
             ca_file: The certificates (PEM) that the service's own is signed by; the public ones when left out.
             timeouts: Seconds to connect, and to wait for an answer.
@@ -58,6 +60,7 @@ class Cluster:
         self.connection = Connection(endpoint, token=token, ca_file=ca_file, timeouts=timeouts)
         self.namespace = namespace
         self.experiment = experiment
+        self.service_account = service_account
         self._page = os.environ.get("KF_PIPELINES_UI_ENDPOINT", self.connection.endpoint).rstrip("/")
 
     def start(
@@ -73,6 +76,7 @@ class Cluster:
                 experiment_id=self.experiment_id(),
                 pipeline_spec=specification(pipeline, cache=cache),
                 runtime_config=models.V2beta1RuntimeConfig(parameters=dict(arguments)),
+                service_account=self.service_account or None,
             )
         except UsageError as error:
             raise RunRefusedError(str(error)) from None

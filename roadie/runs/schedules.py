@@ -115,6 +115,7 @@ class Schedules:
             "pipeline_spec": specification(pipeline, cache=cache),
             "runtime_config": {"parameters": dict(arguments)},
             "trigger": {"cron_schedule": {"cron": cron.six}},
+            "service_account": self._cluster.service_account or None,
         }
         fingerprint = _fingerprint({**body, "experiment": self._cluster.experiment})
 

@@ -54,10 +54,10 @@ def test_a_run_is_submitted_and_its_id_and_address_are_printed(api: KfpApi, fold
 
 
 def test_a_submitted_run_is_told_as_json(api: KfpApi, folder: Path) -> None:
-    options = ("--name", "mine", "--experiment", "retraining", "--endpoint", api.url, "--json")
+    options = ("--name", "mine", "--experiment", "retraining", "--service-account", "trainer", "--json")
     told = json.loads(roadie(api, folder, "run", "small.yaml", "--cluster", *IMAGE, *options).stdout)
     assert (told["name"], told["state"]) == ("mine", "pending")
-    assert told["id"] in api.runs
+    assert api.runs[told["id"]]["service_account"] == "trainer"
     assert api.experiments[api.runs[told["id"]]["experiment_id"]]["display_name"] == "retraining"
 
 
