@@ -11,11 +11,11 @@ functions judge a snapshot: application.py, service.py with pods.py; each gives 
 time and comes to the verdict. The credentials are those of KUBECONFIG, or of the pod's service account.
 """
 
-from roadie.rollout.compat import wait
 from roadie.rollout.events import record_event
 from roadie.rollout.permissions import PERMISSIONS, Permission
 from roadie.rollout.smoke import Smoke, smoke
 from roadie.rollout.target import Target, Verdict, Wanted
+from roadie.rollout.waiting import wait
 
 __all__ = [
     "PERMISSIONS",

@@ -8,6 +8,7 @@ that its parent gives it. Then our version must be in these values, and in those
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from roadie.rollout.look import (
@@ -52,7 +53,7 @@ def judge_application(
         missing = _by_commit([each for each in of_repository or revisions if each], wanted, contains, newer)
     if missing and missing.state == WAITING:
         errors = [each for each in items(now, "status.conditions") if str(each.get("type")).endswith("Error")]
-        return Look(WAITING, told(missing.reason, *(each.get("message") for each in errors[:1])))
+        return replace(missing, reason=told(missing.reason, *(each.get("message") for each in errors[:1])))
     return missing or next(look for look in _looks(now, alone) if look)
 
 
@@ -86,7 +87,7 @@ def _by_commit(revisions: list[str], wanted: Wanted, contains: Asks, newer: Asks
     where = ", ".join(each[:12] for each in revisions) or "no revision"
     if any(map(newer, revisions)):
         return Look(SUPERSEDED, f"it is at {where}, which comes after {wanted.commit[:12]} with another version")
-    return Look(WAITING, f"it is at {where}, not yet at {wanted.commit[:12]}")
+    return Look(WAITING, f"it is at {where}, not yet at {wanted.commit[:12]}", LONG)
 
 
 def _by_values(held: dict[str, str], compared: dict[str, str], first: Object, wanted: Wanted) -> Look | None:

@@ -135,6 +135,11 @@ def _refusal(status: int, answer: str, what: str) -> str:
     return f"the cluster answered {status} to {what}: {message}"
 
 
+def named(name: str) -> dict[str, str]:
+    """The selector of the one object of that name; a Role's ``resourceNames`` allow it."""
+    return {"fieldSelector": f"metadata.name={name}"}
+
+
 def own_namespace() -> str:
     """The namespace of the pod that this runs in; ``default`` outside of one."""
     return NAMESPACE_FILE.read_text().strip() if NAMESPACE_FILE.is_file() else "default"

@@ -76,7 +76,8 @@ class Course:
         if look.state in {PROGRESS, HEALTHY, DEGRADED}:
             self.arrived.add(name)
         elif name in self.arrived:
-            look = Look(SUPERSEDED, look.reason)  # it had our version, and has another one now
+            # It had our version, and has another one now; Git may not know yet what a revision holds.
+            look = Look(SUPERSEDED, look.reason, look.patience if look.state == WAITING else 0.0)
         return replace(look, reason=f"{name}: {look.reason}")
 
     def _application(self, now: Snapshot, first: Object) -> Look:

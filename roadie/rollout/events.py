@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 
 from roadie.errors import RolloutError
-from roadie.rollout.cluster import EVENTS, SERVICES, Cluster, RefusedError, own_namespace
-from roadie.rollout.mirrors import named
+from roadie.rollout.cluster import EVENTS, SERVICES, Cluster, RefusedError, named, own_namespace
 from roadie.rollout.target import Target
 
 REPORTER = "roadie"
@@ -19,26 +18,23 @@ def record_event(target: Target, *, reason: str, message: str, type: str = "Norm
     Made for the end of a run, which must not fail for it: nothing is raised.
 
     Args:
-        target: Its InferenceService; nothing is recorded without one.
+        target: Its InferenceService; there must be one.
         reason: One word in CamelCase, such as ``RolloutHealthy``.
         message: A sentence; cut to 1024 bytes.
         type: ``Normal`` or ``Warning``.
 
     Returns:
-        What was done, or why not, in a sentence.
+        "" when it is recorded, else a sentence that says why it is not.
     """
-    if not target.inference_service:
-        return "no InferenceService was named: no Event is recorded"
     namespace = target.namespace or own_namespace()
-    where = f"InferenceService {namespace}/{target.inference_service}"
     try:
         cluster = Cluster()
         body = _event(target.inference_service, namespace, _uid(cluster, target, namespace))
         body |= {"reason": reason, "type": type, "message": message.encode()[:_LONGEST].decode(errors="ignore")}
         cluster.open("create", EVENTS, namespace, body=body).close()
     except RolloutError as error:
-        return f"no Event is recorded on {where}: {error}"
-    return f"recorded as an Event on {where}"
+        return f"no Event is recorded on InferenceService {namespace}/{target.inference_service}: {error}"
+    return ""
 
 
 def _uid(cluster: Cluster, target: Target, namespace: str) -> str:

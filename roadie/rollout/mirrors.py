@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from types import TracebackType
 
 from roadie.errors import RolloutError
-from roadie.rollout.cluster import APPLICATIONS, DEPLOYMENTS, PODS, SERVICES, Cluster, Kind
+from roadie.rollout.cluster import APPLICATIONS, DEPLOYMENTS, PODS, SERVICES, Cluster, Kind, named
 from roadie.rollout.look import Object, Snapshot
 from roadie.rollout.mirror import Mirror
 from roadie.rollout.target import Target
@@ -81,8 +81,3 @@ class Mirrors:
     def _all(self, kind: Kind) -> list[Object]:
         mirror = self._mirrors.get(kind)
         return list((mirror.objects or {}).values()) if mirror else []
-
-
-def named(name: str) -> dict[str, str]:
-    """The selector of the one object of that name."""
-    return {"fieldSelector": f"metadata.name={name}"}
