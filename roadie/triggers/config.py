@@ -52,6 +52,13 @@ def _check_no_password(repository: str) -> str:
     return repository
 
 
+def _check_keep(keep: timedelta) -> timedelta:
+    if keep < timedelta(days=1):
+        raise ValueError("must be a day at least: what is forgotten counts as new when it is sent again")
+    return keep
+
+
+Seconds = Annotated[float, Field(gt=0, le=86400)]
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Address = Annotated[str, AfterValidator(_check_address)]
 Repository = Annotated[str, Field(min_length=1), AfterValidator(_check_no_password)]
@@ -98,7 +105,7 @@ class Listen(Strict):
     tls: Tls | None = None
     max_body_bytes: int = Field(8 << 20, ge=2 << 20)
     max_connections: int = Field(256, ge=1)
-    seconds_to_send: float = Field(10.0, gt=0)  # head and body of a request must have arrived by then
+    seconds_to_send: Seconds = 10.0  # head and body of a request must have arrived by then
 
 
 class Hook(Strict):
@@ -141,9 +148,9 @@ class Runs(Strict):
     experiment: str = "Default"
     token: Secret | None = None  # the service account's token when left out
     ca_file: Path | None = None
-    seconds_between_looks: float = Field(10.0, gt=0)
+    seconds_between_looks: Seconds = 10.0
     # After so long a create whose answer was lost has taken effect, or never will (triggers-exactly-once.md).
-    seconds_to_settle: float = Field(120.0, gt=0)
+    seconds_to_settle: Seconds = 120.0
 
 
 class Notify(Strict):
@@ -188,7 +195,7 @@ class Config(Strict):
     """triggers.yaml, whole."""
 
     journal: Path = Path(".roadie/journal.db")
-    keep: Duration = timedelta(days=90)
+    keep: Annotated[Duration, AfterValidator(_check_keep)] = timedelta(days=90)
     listen: Listen = Listen()
     hooks: Hooks = Hooks()
     page: Page = Page()

@@ -9,21 +9,26 @@ from pydantic import TypeAdapter, ValidationError
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _SHORT = re.compile("".join(rf"(?:(?P<{unit}>\d+){letter})?" for letter, unit in _UNITS.items()))
 _ISO = TypeAdapter(timedelta)
+_LONGEST = timedelta(days=36500)
 
 
 def parse_duration(given: Any) -> timedelta:
-    """A duration of zero or more. ValueError for anything else: a bare number does not say its unit."""
+    """A duration of zero to a hundred years. ValueError for anything else: a bare number does not say its unit."""
     if isinstance(given, timedelta):
         return given
-    text = str(given).strip()
-    short = _SHORT.fullmatch(text)
     try:
-        if short and text:
-            return timedelta(**{unit: int(number) for unit, number in short.groupdict(default="0").items()})
-        if text.startswith("P"):
-            return _ISO.validate_python(text)
+        duration = _parsed(str(given).strip())
     except (ValidationError, OverflowError):
-        pass
+        duration = None
+    if duration is None or not timedelta(0) <= duration <= _LONGEST:
+        raise ValueError("is not a duration; write it like 30m, 6h, 90d or PT6H")
+    return duration
+
+
+def _parsed(text: str) -> timedelta | None:
     if text == "0":
         return timedelta(0)
-    raise ValueError("is not a duration; write it like 30m, 6h, 90d or PT6H")
+    if text.startswith("P"):
+        return _ISO.validate_python(text)
+    short = _SHORT.fullmatch(text) if text else None
+    return timedelta(**{unit: int(count) for unit, count in short.groupdict("0").items()}) if short else None

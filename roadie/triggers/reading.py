@@ -14,6 +14,7 @@ from roadie.triggers.times import stamp
 
 LONGEST_LINE = 300  # characters of a summary
 LONGEST_VALUE = 4096  # characters of a label or a name
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
@@ -84,6 +85,10 @@ def moment(value: str, key: str) -> str:
     """A time of RFC 3339 in UTC and cut to milliseconds: `2026-11-23T02:31:03.891Z`."""
     try:
         time = datetime.fromisoformat(value)
-        return stamp(time if time.tzinfo else time.replace(tzinfo=UTC))
+        time = (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise TriggerError(f"{key} is not a time; write it like 2026-11-23T02:31:03.891Z") from None
+        time = _EPOCH
+    # A window of data must fit before it.
+    if time <= _EPOCH:
+        raise TriggerError(f"{key} is not a time; write it like 2026-11-23T02:31:03.891Z")
+    return stamp(time)

@@ -122,6 +122,7 @@ def test_alerts_that_were_left_out_are_counted() -> None:
         (payload(alert(fingerprint="../../etc")), "fingerprint"),
         (payload(alert(startsAt="yesterday")), "startsAt"),
         (payload(alert(startsAt="0001-01-01T00:00:00+14:00")), "startsAt"),
+        (payload(alert(startsAt="0001-01-01T00:00:00Z")), "startsAt"),
         (payload(alert(), alert(startsAt=17)), "startsAt"),
     ],
 )

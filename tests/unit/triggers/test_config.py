@@ -168,6 +168,9 @@ def test_an_error_in_a_model_names_the_key_and_says_what_to_do(here: Path, model
         (f"page: {{password: {SECRET}}}", "page.password: must say where the secret is"),
         ("page: {password: {}}", "page.password: needs either file or env"),
         ("page: {password: {env: A, file: b}}", "page.password: needs either file or env"),
+        ("keep: 12h", "keep: must be a day at least"),
+        ("listen: {seconds_to_send: .inf}", "listen.seconds_to_send: should be less than or equal to 86400"),
+        ("listen: {seconds_to_send: .nan}", "listen.seconds_to_send: should be"),
         ("pages: {}", "pages: is no key that Roadie knows; did you mean page?"),
     ],
 )
