@@ -14,7 +14,7 @@ import pytest
 import stamina
 
 from roadie.errors import RoadieError, RunError, UsageError
-from roadie.runs import ENDED, Cluster, Engine, Pipeline, RunRefusedError, StepRun, follow, token_in
+from roadie.runs import ENDED, Cluster, Engine, Pipeline, RunRefusedError, StepRun, follow, load_pipeline, token_in
 from roadie.runs.submission import tasks
 from tests.servers.kfp_api import KfpApi, serving, task
 from tests.servers.process import require
@@ -62,6 +62,20 @@ def test_a_run_is_created_with_both_documents_its_parameters_and_its_description
     assert (run.name, run.state, run.ended, run.error) == ("jukebox-alert-1", "pending", None, "")
     assert run.created.tzinfo == UTC
     assert run.url == f"{api.url}/#/runs/details/{run.id}"
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_what_is_sent_is_what_kfps_own_client_sends(api: KfpApi, cluster: Cluster) -> None:
+    import kfp
+
+    training = load_pipeline("training")
+    arguments = {**ARGUMENTS, "gitops_repo": "https://git.example/mlops-gitops.git"}
+    client = kfp.Client(host=api.url, namespace="")
+    theirs = client.create_run_from_pipeline_package(str(training.path), arguments=arguments, run_name="theirs")
+    ours = cluster.start(training, "ours", arguments)
+    for part in ("pipeline_spec", "runtime_config", "experiment_id"):
+        assert api.runs[ours.id][part] == api.runs[theirs.run_id][part], part
+    assert sorted(run.display_name for run in client.list_runs().runs) == ["ours", "theirs"]
 
 
 def test_a_pipeline_of_one_document_is_sent_as_it_is(api: KfpApi, cluster: Cluster, tmp_path: Path) -> None:
