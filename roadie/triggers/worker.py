@@ -25,7 +25,7 @@ _BETWEEN_LETTERS = 2.0
 _BETWEEN_MEASUREMENTS = 1.0
 _BETWEEN_READINGS = 60.0
 _BETWEEN_PRUNINGS = 3600.0
-_LONGEST_BACKOFF = 60.0
+_FIRST_BACKOFF, _LONGEST_BACKOFF = 0.2, 60.0
 
 
 class Worker:
@@ -99,7 +99,7 @@ class Worker:
             self._measure()
         if started is False:
             self._failures += 1
-            return min(_LONGEST_BACKOFF, 2.0 ** min(self._failures - 1, 10))
+            return min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(self._failures - 1, 10))
         self._failures = 0
         return 0.0 if started else _IDLE
 
