@@ -6,12 +6,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 
 from roadie.errors import TriggerError
-from roadie.triggers import secrets
-from roadie.triggers.config import Config, Secret
+from roadie.triggers import alertmanager, secrets
+from roadie.triggers.config import NAMES, Config, Secret
 from roadie.triggers.loading import load
+from roadie.triggers.reading import decode
 from tests.servers.token_service import make_certificate
+from tests.unit.docs.pages import Block, blocks
 
 SECRET = "hunter2-and-some-more"
 ROOT = Path(__file__).resolve().parents[3]
@@ -134,7 +137,7 @@ def test_durations_are_written_as_people_do_or_as_iso_8601_says(here: Path, text
 
 # The last two are what YAML makes of 6:30:00 and of nothing.
 @pytest.mark.parametrize(
-    "text", ["6", "6.5", "6 hours", "-6h", "h", "''", "PT", "-PT6H", "P1X", "6h P1D", "6:30:00", ""]
+    "text", ["6", "6.5", "6 hours", "-6h", "h", "''", "PT", "-PT6H", "P1X", "6h P1D", "9999w", "6:30:00", ""]
 )
 def test_what_is_no_duration_is_refused_with_an_example(here: Path, text: str) -> None:
     said = complaint(here, LEAST.replace("{}", f"{{cool_down: {text}}}"))
@@ -335,3 +338,29 @@ def test_reading_it_takes_no_kfp_and_no_kubernetes(here: Path) -> None:
     )
     command = [sys.executable, "-c", code, str(here / "triggers.yaml")]
     assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip() == "set()"
+
+
+PAGE = ROOT / "docs" / "how-to" / "triggers.md"
+SHOWN = [block for block in blocks("yaml") if block.page == PAGE]
+
+
+@pytest.mark.parametrize("block", SHOWN, ids=str)
+def test_what_the_documentation_shows_is_a_configuration(block: Block) -> None:
+    document = yaml.safe_load(block.text)
+    if "route" not in document:
+        Config.model_validate(document)
+
+
+def test_the_documentation_s_first_configuration_can_start(here: Path) -> None:
+    assert read(here, SHOWN[0].text).hooks.alertmanager
+
+
+def test_the_documentation_names_all_that_a_parameter_may_use() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert [name for name in NAMES if f"`{{{name}}}`" not in page] == []
+
+
+def test_the_documentation_s_alert_is_understood() -> None:
+    shell = next(block.text for block in blocks("sh") if block.page == PAGE and "curl" in block.text)
+    (event,) = alertmanager.parse(decode(shell.partition("--json '")[2].rpartition("'")[0].encode())).events
+    assert event.labels == {"alertname": "ByHand", "model": "jukebox", "retrain": "true"}
