@@ -14,6 +14,7 @@ from roadie.cli.doctor import doctor
 from roadie.cli.gitops import gitops
 from roadie.cli.listen import listen
 from roadie.cli.modelcar import modelcar
+from roadie.cli.rollout import rollout
 from roadie.cli.run import run
 from roadie.cli.runs import runs
 from roadie.cli.schedule import schedule
@@ -29,7 +30,7 @@ def roadie(debug: bool) -> None:
     """The road from training to the values file: train, prove, package, deploy by GitOps."""
 
 
-for command in (demo, doctor, compile_command, run, runs, schedule, listen, modelcar, gitops):
+for command in (demo, doctor, compile_command, run, runs, schedule, listen, modelcar, gitops, rollout):
     roadie.add_command(command)
 
 

@@ -2,9 +2,9 @@
 
 `wait` follows an InferenceService of KServe, the Argo CD Application that deploys it, or both (a `Target`), until they
 serve the version that is `Wanted`, and returns a `Verdict`: healthy, degraded, timed-out, superseded or skipped. It
-fails early, with the pod's own message and the end of its log. `smoke` asks the served model what the model in hand
-answers as well. `record_event` says something on the InferenceService, where people look. `PERMISSIONS` is what all
-this must be allowed.
+fails early, with the pod's own message and the end of its log. `smoke` asks the served model some `Sample`s, of a file
+(`read_samples`) or made with the model's file (`make_samples`). `record_event` says something on the InferenceService,
+where people look. `PERMISSIONS` is what all this must be allowed.
 
 How a wait goes: mirrors.py keeps what the cluster holds up to date by list and watch (mirror.py, cluster.py). Pure
 functions judge a snapshot: application.py, service.py with pods.py; each gives a Look. course.py follows the looks over
@@ -13,6 +13,7 @@ time and comes to the verdict. The credentials are those of KUBECONFIG, or of th
 
 from roadie.rollout.events import record_event
 from roadie.rollout.permissions import PERMISSIONS, Permission
+from roadie.rollout.samples import Sample, make_samples, read_samples
 from roadie.rollout.smoke import Smoke, smoke
 from roadie.rollout.target import Target, Verdict, Wanted
 from roadie.rollout.waiting import wait
@@ -20,10 +21,13 @@ from roadie.rollout.waiting import wait
 __all__ = [
     "PERMISSIONS",
     "Permission",
+    "Sample",
     "Smoke",
     "Target",
     "Verdict",
     "Wanted",
+    "make_samples",
+    "read_samples",
     "record_event",
     "smoke",
     "wait",

@@ -4,6 +4,7 @@ The client finds the API server and keeps the credentials fresh. Its typed metho
 custom resources nor bookmarks, and its watch loses its place.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -65,15 +66,15 @@ class Cluster:
             raise RolloutError("there is no cluster to ask: run inside one, or set KUBECONFIG") from error
         self._client = client.ApiClient(settings)
 
-    def open(self, verb: str, kind: Kind, namespace: str, name: str = "", body: Any = None, **query: Any) -> Any:
-        """One request, and the response of urllib3 with its body still to be read.
+    def ask(self, verb: str, kind: Kind, namespace: str, name: str = "", body: Any = None, **query: Any) -> Any:
+        """One request, and the response of urllib3: read to its end, but for that to a watch.
 
         Args:
             verb: As RBAC names it: get, list, watch or create.
             kind: The kind of object.
             namespace: The namespace.
             name: An object's name, and a subresource after a slash.
-            body: What is sent, to be encoded as JSON.
+            body: What is created.
             query: The query's parameters.
 
         Raises:
@@ -94,7 +95,7 @@ class Cluster:
                 body=json.dumps(body) if body else None,
                 timeout=urllib3.Timeout(connect=_CONNECT, read=query.get("timeoutSeconds", 0) + _READ),
                 retries=False,
-                preload_content=False,
+                preload_content=verb != "watch",
             )
             if response.status < HTTPStatus.BAD_REQUEST:
                 return response
@@ -104,35 +105,24 @@ class Cluster:
         resource = ".".join(filter(None, (kind.plural + name[name.find("/") :] * ("/" in name), kind.group)))
         raise RefusedError(_refusal(response.status, answer, f"{verb} {resource} in {namespace}"), response.status)
 
-    def text(self, verb: str, kind: Kind, namespace: str, name: str = "", **query: Any) -> str:
-        """One request, and its whole answer."""
-        import urllib3
-
-        try:
-            return str(self.open(verb, kind, namespace, name, **query).data.decode(errors="replace"))
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise RefusedError(f"the cluster hung up in the middle of an answer ({type(error).__name__})") from error
-
     def list(self, kind: Kind, namespace: str, **selector: str) -> tuple[dict[str, Object], str]:
         """The objects that a ``fieldSelector`` or ``labelSelector`` finds, by name, and their resourceVersion."""
         try:
-            found = json.loads(self.text("list", kind, namespace, **selector))
+            found = json.loads(self.ask("list", kind, namespace, **selector).data)
             return {each["metadata"]["name"]: each for each in found["items"]}, found["metadata"]["resourceVersion"]
         except (ValueError, LookupError, TypeError) as error:
             raise RefusedError(f"the cluster answered the list of {kind.plural} with something else") from error
 
 
 def _refusal(status: int, answer: str, what: str) -> str:
-    try:
-        message = told(json.loads(answer)["message"])
-    except (ValueError, LookupError, TypeError):
-        message = told(answer)
-    who = re.search(r'User "([^"]+)"', message)
+    with contextlib.suppress(ValueError, LookupError, TypeError):  # a proxy may have answered
+        answer = str(json.loads(answer)["message"])
     if status == HTTPStatus.FORBIDDEN:
-        message = f"grant that to {who[1] if who else 'the service account'}"
+        who = re.search(r'User "([^"]+)"', answer)
+        answer = f"grant that to {who[1] if who else 'the service account'}"
     elif status == HTTPStatus.UNAUTHORIZED:
-        message = "renew the credentials"
-    return f"the cluster answered {status} to {what}: {message}"
+        answer = "renew the credentials"
+    return told(f"the cluster answered {status} to {what}", answer)
 
 
 def named(name: str) -> dict[str, str]:

@@ -31,7 +31,7 @@ def record_event(target: Target, *, reason: str, message: str, type: str = "Norm
         cluster = Cluster()
         body = _event(target.inference_service, namespace, _uid(cluster, target, namespace))
         body |= {"reason": reason, "type": type, "message": message.encode()[:_LONGEST].decode(errors="ignore")}
-        cluster.open("create", EVENTS, namespace, body=body).close()
+        cluster.ask("create", EVENTS, namespace, body=body)
     except RolloutError as error:
         return f"no Event is recorded on InferenceService {namespace}/{target.inference_service}: {error}"
     return ""

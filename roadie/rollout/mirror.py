@@ -70,7 +70,7 @@ class Mirror:
         """Follow the changes until the API server ends the watch, or the connection drops: that is no error."""
         from urllib3.exceptions import HTTPError
 
-        self._response = self._cluster.open(
+        self._response = self._cluster.ask(
             "watch",
             self.kind,
             self._namespace,

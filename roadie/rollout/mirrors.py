@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from types import TracebackType
 
 from roadie.errors import RolloutError
 from roadie.rollout.cluster import APPLICATIONS, DEPLOYMENTS, PODS, SERVICES, Cluster, Kind, named
@@ -34,9 +33,7 @@ class Mirrors:
             threading.Thread(target=mirror.follow, args=(self._stop, self._changed.set), daemon=True).start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         for mirror in self._mirrors.values():
             mirror.close()

@@ -20,20 +20,10 @@ from roadie.rollout.target import Wanted
 SOURCE = "internal.serving.kserve.io/storage-initializer-sourceuri"
 MODELCAR = "modelcar"  # the sidecar; its init container is modelcar-init
 
-# Why a container waits (kubelet/images/types.go, kubelet/container/sync_result.go). The kubelet tries again after
-# each but the first two: what is wrong with those does not change.
+# A container that waits for another reason than these fails (kubelet/images/types.go, container/sync_result.go).
+# The kubelet tries again after each but the final ones: what is wrong with those does not change.
+_COMING_UP = {None, "ContainerCreating", "PodInitializing"}
 _FINAL = {"InvalidImageName", "ErrImageNeverPull"}
-_FAILING = _FINAL | {
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "ImageInspectError",
-    "RegistryUnavailable",
-    "SignatureValidationFailed",
-    "CrashLoopBackOff",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-    "RunContainerError",
-}
 # A model server may start before its modelcar, fail, and be fine: KServe counts on it.
 _RESTARTS = 3
 
@@ -76,7 +66,7 @@ def _container(pod: str, status: Object) -> Look | None:
     why, restarts = waits.get("reason"), status.get("restartCount") or 0
     last = ended or at(status, "lastState.terminated") or {}
     crashed = bool(last.get("exitCode")) and not status.get("ready")
-    if why not in _FAILING and not (crashed and (ended or restarts >= _RESTARTS)):
+    if why in _COMING_UP and not (crashed and (ended or restarts >= _RESTARTS)):
         return None
     how = crashed and f"{last.get('reason')} with exit code {last['exitCode']} after {restarts} restarts"
     reason = told(

@@ -1,8 +1,9 @@
-"""Ask the served model what the model in hand answers as well, over the Open Inference Protocol v2.
+"""Ask the served model what the model in hand has answered, over the Open Inference Protocol v2.
 
 Its REST API is that of kserve/open-inference-protocol, specification/protocol/inference_rest.md.
 """
 
+import itertools
 import json
 import math
 import time
@@ -12,18 +13,15 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from pathlib import Path
 from typing import Any
 
 from roadie.errors import RolloutError, UsageError
 from roadie.rollout.look import told
+from roadie.rollout.samples import OUTPUT, Sample
 
-OUTPUT = "probabilities"
 PERCENTILES = (50, 95, 99)
 _PAUSE = 0.5  # seconds between two questions whether the model is ready
 _ANSWER = 30.0  # seconds for one answer
-
-Row = Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -49,25 +47,20 @@ class _AnswerError(RolloutError):
 def smoke(
     url: str,
     model_name: str,
-    model: Path,
-    rows: Sequence[Row],
+    samples: Sequence[Sample],
     *,
     tolerance: float = 1e-4,
     requests: int = 20,
     timeout: float = 60.0,
 ) -> Smoke:
-    """Send rows to the served model, and compare its probabilities with those of the model's file.
-
-    The rows are dealt to the requests in turn, and used again where there are fewer of them.
+    """Send samples to the served model, and compare its answers with theirs.
 
     Args:
         url: Where the predictor answers, such as ``http://jukebox-predictor.music.svc.cluster.local``. SSL_CERT_FILE
             names a private CA.
         model_name: The model's name there.
-        model: The ONNX file. Its inputs are float32 [n, 1] by feature, or one float32 [n, features] of which the
-            metadata ``roadie.features`` names the columns; its output is ``probabilities``, float32 [n, classes].
-        rows: Features by name.
-        tolerance: The largest difference that two runtimes may have.
+        samples: What is asked, one a request; they are asked again where there are fewer of them than requests.
+        tolerance: The largest difference of a probability that two runtimes may have.
         requests: How many requests are sent.
         timeout: Seconds for the model to be ready, and as many again for the requests.
 
@@ -75,30 +68,27 @@ def smoke(
         What it showed; a server that does not answer, or answers something else, is not ok.
 
     Raises:
-        UsageError: there are no rows or requests, or the address is none.
-        RolloutError: the file is no such model, or the rows are not for it: there is nothing to compare with.
+        UsageError: there are no samples or requests, or the address is none.
     """
-    if not rows or requests < 1:
-        raise UsageError("there is nothing to try the served model with: give at least one row and one request")
+    if not samples or requests < 1:
+        raise UsageError("there is nothing to try the served model with: give at least one sample and one request")
     if not url.startswith(("http://", "https://")):
         raise UsageError(f"{url!r} is no http address: give the one where the predictor answers")
-    batches = [rows[start::requests] or [rows[start % len(rows)]] for start in range(requests)]
-    pairs = _with_own_answers(model, batches)
     base, worst, latencies = f"{url.rstrip('/')}/v2/models/{urllib.parse.quote(model_name, safe='')}", 0.0, []
     try:
         _await_ready(f"{base}/ready", timeout)
         deadline = time.monotonic() + timeout
-        for question, own in pairs:
+        for sample in itertools.islice(itertools.cycle(samples), requests):
             began = time.monotonic()
-            answer = _ask(f"{base}/infer", min(_ANSWER, deadline - began), question)
+            answer = _ask(f"{base}/infer", min(_ANSWER, deadline - began), sample.request)
             latencies.append((time.monotonic() - began) * 1000)
-            worst = max(worst, _difference(answer, own))
+            worst = max(worst, _difference(answer, sample.outputs))
     except _AnswerError as error:
         return Smoke(False, str(error), latency_ms=percentiles(latencies), requests=len(latencies))
     ok = worst <= tolerance
     reason = (
-        f"the served model {'agrees' if ok else 'does not agree'} with {model.name}: "
-        f"their largest difference over {len(rows)} rows is {worst:.2g}, and {tolerance:.2g} is allowed"
+        f"the served model {'agrees' if ok else 'does not agree'} with the model's file: "
+        f"their largest difference over {requests} requests is {worst:.2g}, and {tolerance:.2g} is allowed"
     )
     return Smoke(ok, reason, worst, percentiles(latencies), len(latencies))
 
@@ -107,43 +97,6 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
     """The smallest of `values` that so many per cent do not exceed (nearest rank), as p50, p95 and p99."""
     ordered = sorted(values)
     return {f"p{rank}": ordered[math.ceil(rank / 100 * len(ordered)) - 1] for rank in PERCENTILES if ordered}
-
-
-def _with_own_answers(model: Path, batches: Sequence[Sequence[Row]]) -> list[tuple[dict[str, Any], list[float]]]:
-    """Each batch as a request of the protocol, and what the file answers to it, row by row in one list."""
-    import numpy as np
-    import onnxruntime
-
-    try:
-        session = onnxruntime.InferenceSession(model.read_bytes(), providers=["CPUExecutionProvider"])
-        inputs = [each.name for each in session.get_inputs()]
-        features = (
-            inputs if len(inputs) > 1 else json.loads(session.get_modelmeta().custom_metadata_map["roadie.features"])
-        )
-        pairs = []
-        for batch in batches:
-            matrix = np.array([[row[name] for name in features] for row in batch], dtype=np.float32)
-            feed = {inputs[0]: matrix} if len(inputs) == 1 else {name: matrix[:, [i]] for i, name in enumerate(inputs)}
-            own = session.run([OUTPUT], feed)[0]
-            if not np.isfinite(own).all():
-                raise ValueError(f"its {OUTPUT} are no numbers")
-            pairs.append((_question(feed), own.ravel().tolist()))
-    except KeyError as error:
-        raise RolloutError(
-            f"{model.name} needs {error}, which the rows do not have: take rows of its holdout"
-        ) from error
-    except Exception as error:  # onnxruntime's own exceptions share no base class
-        raise RolloutError(f"{model.name} does not answer to these rows here: {told(error)}") from error
-    return pairs
-
-
-def _question(feed: Mapping[str, Any]) -> dict[str, Any]:
-    """An inference request with every input as a tensor of FP32, its data flat in row-major order."""
-    tensors = [
-        {"name": name, "shape": list(values.shape), "datatype": "FP32", "data": values.ravel().tolist()}
-        for name, values in feed.items()
-    ]
-    return {"inputs": tensors, "outputs": [{"name": OUTPUT}]}
 
 
 def _await_ready(address: str, timeout: float) -> None:

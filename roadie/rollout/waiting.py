@@ -107,13 +107,14 @@ def _verdict(cluster: Cluster, course: Course, outcome: str, revision: str) -> V
 def _logs(cluster: Cluster, course: Course) -> str:
     """The end of the failing container's log: of its last life when that is over, else of this one."""
     pod, container = course.look.failing
-    said = ""
     for previous in ("true", "false"):
         query = {"container": container, "tailLines": LOG_LINES, "previous": previous}
         try:
-            said = cluster.text("get", PODS, course.target.namespace, f"{pod}/log", **query)
+            log = cluster.ask("get", PODS, course.target.namespace, f"{pod}/log", **query).data
         except RefusedError as error:
-            said = str(error) if error.status == HTTPStatus.FORBIDDEN else ""
-        if said:
-            break
-    return said[-LOG_SIZE:]
+            if error.status == HTTPStatus.FORBIDDEN:
+                return str(error)
+            continue
+        if log:
+            return str(log.decode(errors="replace"))[-LOG_SIZE:]
+    return ""
