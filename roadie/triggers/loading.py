@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import ssl
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from pydantic import ValidationError
 
 from roadie.errors import TriggerError, UsageError
 from roadie.runs import Parameter, Pipeline, load_pipeline, require_real_places
-from roadie.triggers import placeholders, secrets
+from roadie.triggers import certificates, placeholders, secrets
 from roadie.triggers.config import NAMES, Config, Model, Secret, Strict
 
 # Parameters that every run is given, where its pipeline has them.
@@ -124,7 +123,10 @@ def _problems(config: Config) -> Iterator[tuple[str, str]]:
         except TriggerError as error:
             yield key, str(error)
     if config.listen.tls:
-        yield from _tls_problems(config.listen.tls.certificate, config.listen.tls.key)
+        try:
+            certificates.load(config.listen.tls)
+        except TriggerError as error:
+            yield "listen.tls", str(error)
     if not config.models:
         yield "models", "there is none, so that no run can ever be started; name one"
     for name, model in config.models.items():
@@ -147,14 +149,6 @@ def _secrets(config: Config) -> Iterator[tuple[str, Secret]]:
         yield "runs.token", config.runs.token
     for number, notify in enumerate(config.notify):
         yield f"notify[{number}].url", notify.url
-
-
-def _tls_problems(certificate: Path, key: Path) -> Iterator[tuple[str, str]]:
-    try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key, password=lambda: "")
-    except (OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or type(error).__name__
-        yield "listen.tls", f"{certificate} and {key} cannot be used ({said}); name a PEM certificate and its plain key"
 
 
 def _parameter_problems(key: str, model: Model, where: str) -> Iterator[tuple[str, str]]:

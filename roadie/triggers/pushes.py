@@ -149,7 +149,7 @@ def _event(source: str, delivery: str, push: _Push, now: datetime) -> Event:
     sha = push.after
     if not _SHA.fullmatch(sha):
         raise TriggerError("after is not a commit's id; send the payload as it is documented")
-    other = _why_other(push)
+    other, subject = _why_other(push), push.head.partition("\n")[0]
     place = push.branch or clean(push.ref)
     return Event(
         source=source,
@@ -157,7 +157,9 @@ def _event(source: str, delivery: str, push: _Push, now: datetime) -> Event:
         identity=f"{source}/{delivery}" if delivery else f"{source}/{name}/{place}@{sha}",
         subject=f"{name}@{sha}",
         status="other" if other else "pushed",
-        summary=line(f"{push.pusher or 'somebody'} pushed {sha[:10]} to {place} of {name}: {push.head or '-'}"),
+        summary=line(
+            f"{push.pusher or 'somebody'} pushed {sha[:10]} to {place} of {name}" + (f": {subject}" if subject else "")
+        ),
         happened=stamp(now),
         names={"repository": push.repository, "branch": push.branch, "sha": sha, "pusher": push.pusher},
         paths=_paths(push),

@@ -17,7 +17,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from roadie.errors import TriggerError
-from roadie.triggers.config import Listen, Tls
+from roadie.triggers import certificates
+from roadie.triggers.config import Listen
 from roadie.triggers.connections import protocol
 from roadie.triggers.metrics import Metrics
 
@@ -47,7 +48,8 @@ class Server(uvicorn.Server):
     """uvicorn's server as `listen` wants it. Set `should_exit` to end it from another thread."""
 
     def __init__(self, app: ASGIApp, listen: Listen, metrics: Metrics) -> None:
-        certificates = _Certificates(listen.tls) if listen.tls else None
+        context = certificates.load(listen.tls) if listen.tls else None
+        renewal = certificates.Renewal(listen.tls, context) if listen.tls and context else None
         # Its own messages would be second lines about what our log has told.
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         config = uvicorn.Config(
@@ -63,13 +65,10 @@ class Server(uvicorn.Server):
             timeout_keep_alive=_SECONDS_IDLE,
             timeout_graceful_shutdown=_SECONDS_TO_END,
             timeout_notify=_SECONDS_BETWEEN_CERTIFICATES,
-            callback_notify=certificates.renew if certificates else None,
-            ssl_certfile=listen.tls.certificate if listen.tls else None,
-            ssl_keyfile=listen.tls.key if listen.tls else None,
+            callback_notify=renewal.look if renewal else None,
+            ssl_context_factory=(lambda _config, _default: context) if context else None,
         )
         super().__init__(config)
-        if certificates:
-            certificates.config = config
         self._listen = listen
 
     def answer_on(self, listener: socket.socket, beside: Callable[[], Job] | None = None) -> None:
@@ -106,32 +105,6 @@ class Server(uvicorn.Server):
         finally:
             for each, handler in before.items():
                 signal.signal(each, handler)
-
-
-class _Certificates:
-    """Load the certificate anew once its files have changed; handshakes from then on use it."""
-
-    def __init__(self, tls: Tls) -> None:
-        self._tls = tls
-        self.config: uvicorn.Config | None = None
-        self._seen = self._stamps()
-
-    async def renew(self) -> None:
-        stamps = self._stamps()
-        if stamps == self._seen or self.config is None or self.config.ssl is None:
-            return
-        try:
-            self.config.ssl.load_cert_chain(self._tls.certificate, self._tls.key)
-            self._seen = stamps
-            _log.info("certificate renewed")
-        except OSError as error:
-            # Perhaps only one of the two files is new by now: the next look is soon.
-            _log.warning("certificate not renewed", extra={"fields": {"why": error.strerror or "the files differ"}})
-
-    def _stamps(self) -> list[int]:
-        with contextlib.suppress(OSError):
-            return [path.stat().st_mtime_ns for path in (self._tls.certificate, self._tls.key)]
-        return []
 
 
 class _Loop(asyncio.SelectorEventLoop):

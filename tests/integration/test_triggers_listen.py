@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,12 +126,13 @@ def test_a_taken_port_and_a_journal_that_cannot_be_made_are_said_in_a_sentence(
 def test_a_signal_ends_it_after_the_request_under_way(tmp_path: Path, config: dict[str, Any], number: int) -> None:
     with listening(tmp_path, config) as process:
         with socket.create_connection(("127.0.0.1", config["listen"]["port"]), timeout=20) as raw:
-            raw.sendall(head_of(f"Content-Length: {len(ALERT)}") + ALERT[:-1])
+            raw.sendall(head_of(f"Content-Length: {len(ALERT)}", "Expect: 100-continue"))
+            assert raw.recv(100).startswith(b"HTTP/1.1 100 ")  # it waits for the body now
+            raw.sendall(ALERT[:-1])
             idle = socket.create_connection(("127.0.0.1", config["listen"]["port"]), timeout=20)
-            time.sleep(0.2)  # until it has read that much
             process.send_signal(number)
             with idle:
-                assert idle.recv(1) == b""  # it has taken notice
+                assert read_to_end(idle) == b""  # it has taken notice
             raw.sendall(ALERT[-1:])
             assert read_to_end(raw).startswith(b"HTTP/1.1 200 ")
         assert process.wait(timeout=20) == 0

@@ -17,7 +17,7 @@ OWN = "Deploy jukebox 1.2.0 to test\n\nRoadie-Model: jukebox\nRoadie-Version: 1.
 SOURCES = ("github", "gitlab", "gitea")
 
 
-def commit(message: str = "Tune the network", sha: str = AFTER, **files: list[str]) -> dict[str, Any]:
+def commit(message: str = "Tune the network\n\nat length", sha: str = AFTER, **files: list[str]) -> dict[str, Any]:
     changed = {"added": [], "modified": ["roadie/training/fit.py"], "removed": [], **files}
     return {"id": sha, "message": message, "timestamp": "2026-03-01T09:59:00Z", "url": "https://x.example", **changed}
 
