@@ -66,9 +66,7 @@ def make_samples(model: Path, rows: Sequence[Row]) -> list[Sample]:
             feed = {inputs[0]: case} if len(inputs) == 1 else {name: case[:, [i]] for i, name in enumerate(inputs)}
             samples.append(Sample(_request(feed), session.run([OUTPUT], feed)[0].ravel().tolist()))
     except KeyError as error:
-        raise RolloutError(
-            f"{model.name} needs {error}, which the rows lack: take those of its holdout"
-        ) from error
+        raise RolloutError(f"{model.name} needs {error}, which the rows lack: take those of its holdout") from error
     except Exception as error:  # onnxruntime's own exceptions share no base class
         raise RolloutError(f"{model.name} does not answer to these rows here: {told(error)}") from error
     return samples

@@ -106,7 +106,7 @@ def _await_ready(address: str, timeout: float) -> None:
             _ask(address, min(_ANSWER, max(_PAUSE, deadline - time.monotonic())))
         except _AnswerError as error:
             if time.monotonic() + _PAUSE >= deadline:
-                raise _AnswerError(f"the model was not ready within {timeout:.0f} s: {error}") from error
+                raise _AnswerError(f"the model was not ready within {timeout:g} s: {error}") from error
         else:
             return
         time.sleep(_PAUSE)

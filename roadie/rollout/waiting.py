@@ -74,7 +74,7 @@ def wait(
             now = time.monotonic()
             heard.tell(mirrors.remarks(), trouble or course.look.reason)
             if trouble and now >= began + timeout:
-                raise RolloutError(f"after {timeout:.0f} s nothing is known about {wanted.version}: {trouble}")
+                raise RolloutError(f"after {timeout:g} s nothing is known about {wanted.version}: {trouble}")
             if not trouble and (outcome := course.outcome(now)):
                 return _verdict(cluster, course, outcome, revision(mirrors.snapshot().application))
             mirrors.wait(min(INTERVAL, began + timeout - now) if trouble else course.left(now))
@@ -97,7 +97,7 @@ class _Heard:
 def _verdict(cluster: Cluster, course: Course, outcome: str, revision: str) -> Verdict:
     reason = course.look.reason
     if outcome == TIMED_OUT:
-        reason = f"{reason}; that is where it stood after {course.timeout:.0f} s"
+        reason = f"{reason}; that is where it stood after {course.timeout:g} s"
     if outcome == SUPERSEDED:
         reason = f"another version took the place of {course.wanted.version}: {reason}"
     logs = _logs(cluster, course) if outcome == DEGRADED and all(course.look.failing) else ""

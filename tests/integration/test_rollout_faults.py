@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,26 +10,14 @@ import pytest
 
 from roadie import rollout
 from roadie.errors import GitOpsError, RolloutError, UsageError
-from tests.rollouts import PATIENCE, Player, load
+from tests.rollouts import NAMES, PATIENCE, Player, api, load, player
 from tests.servers.kubernetes_api import USER, KubernetesApi, serve_kubernetes
+
+__all__ = ["api", "player"]
 
 WANTED = rollout.Wanted("1.1.0", f"sha256:{'2' * 64}", commit="1" * 40)
 SERVICE = rollout.Target("jukebox", "music")
 BOTH = rollout.Target("jukebox", "music", "test")
-
-
-@pytest.fixture
-def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KubernetesApi]:
-    with serve_kubernetes(tmp_path) as server:
-        monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig))
-        yield server
-
-
-@pytest.fixture
-def player(api: KubernetesApi) -> Player:
-    player = Player(api)
-    player.begin("application", "service", "deployment", "old-pod")
-    return player
 
 
 def wait(player: Player, target: rollout.Target = SERVICE, timeout: float = 10.0, **options: Any) -> rollout.Verdict:
@@ -238,6 +225,4 @@ def test_nothing_wanted_is_a_usage_error() -> None:
 
 
 def test_every_recorded_rollout_says_what_it_is_about() -> None:
-    from tests.rollouts import NAMES
-
     assert [name for name in NAMES if not load(name)["about"]] == []

@@ -1,28 +1,21 @@
 """Recorded rollouts on a server that speaks the Kubernetes API: each comes to the verdict that its file tells."""
 
 import itertools
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from roadie import rollout
-from tests.rollouts import NAMES, PATIENCE, Player, load
-from tests.servers.kubernetes_api import KubernetesApi, serve_kubernetes
+from tests.rollouts import NAMES, PATIENCE, Player, api, load
+from tests.servers.kubernetes_api import KubernetesApi
+
+__all__ = ["api"]
 
 DIGEST = f"sha256:{'2' * 64}"
 COMMIT = "1" * 40
 TARGET = {"inference_service": "jukebox", "namespace": "music", "application": "test"}
 GIT = "https://git.example.com/mlops/mlops-gitops.git"
-
-
-@pytest.fixture
-def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KubernetesApi]:
-    with serve_kubernetes(tmp_path) as server:
-        monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig))
-        yield server
 
 
 def played(api: KubernetesApi, story: dict[str, Any]) -> tuple[rollout.Verdict, list[str]]:

@@ -7,14 +7,15 @@ wrong (`fault`: drop, forget, bookmark), and then waits until a line with the wo
 
 import copy
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
-from tests.servers.kubernetes_api import KubernetesApi
+from tests.servers.kubernetes_api import KubernetesApi, serve_kubernetes
 
 FOLDER = Path(__file__).parent
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem not in {"base", "moves"})
@@ -96,3 +97,19 @@ def merged(target: Any, patch: Any) -> Any:
         else:
             result[key] = merged(result.get(key), value)
     return result
+
+
+@pytest.fixture
+def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KubernetesApi]:
+    """A cluster with nothing in it, to which KUBECONFIG leads."""
+    with serve_kubernetes(tmp_path) as server:
+        monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig))
+        yield server
+
+
+@pytest.fixture
+def player(api: KubernetesApi) -> Player:
+    """A cluster that serves version 1.0.0."""
+    player = Player(api)
+    player.begin("application", "service", "deployment", "old-pod")
+    return player

@@ -1,0 +1,163 @@
+from collections.abc import Collection
+from typing import Any
+
+import pytest
+
+from roadie.rollout import Wanted
+from roadie.rollout.application import judge_application, revision
+from roadie.rollout.look import DEGRADED, GRACE, HEALTHY, LONG, PROGRESS, SUPERSEDED, WAITING, Look
+from tests.rollouts import load, merged
+
+OURS, OLD, LATER = "1" * 40, "0" * 40, "3" * 40
+DIGEST = f"sha256:{'2' * 64}"
+WANTED = Wanted("1.1.0", DIGEST, commit=OURS)
+GIT = "https://git.example.com/mlops/mlops-gitops.git"
+CHARTS = {"repoURL": "https://charts.example.com"}
+BASE, MOVES = load("base"), load("moves")
+SYNCED = merged(BASE["application"], MOVES["synced"]["application"])
+
+
+def judged(
+    now: Any,
+    *,
+    first: Any = BASE["application"],
+    wanted: Wanted = WANTED,
+    repository: str = GIT,
+    holds: Collection[str] = (OURS,),
+    newer: Collection[str] = (),
+    alone: bool = False,
+) -> Look:
+    return judge_application(now, first, wanted, repository, holds.__contains__, newer.__contains__, alone)
+
+
+def status(**changes: Any) -> Any:
+    return merged(SYNCED, {"status": changes})
+
+
+def test_the_old_revision_is_waited_out_and_ours_is_healthy() -> None:
+    assert judged(BASE["application"]).state == WAITING
+    assert judged(SYNCED) == Look(HEALTHY, "it is Synced at 111111111111 and Healthy")
+
+
+def test_a_later_revision_counts_by_what_it_holds() -> None:
+    later = status(sync={"revision": LATER})
+    assert judged(later, holds=[OURS, LATER]).state == HEALTHY
+    assert judged(later, newer=[LATER]).state == SUPERSEDED
+    assert judged(later).state == WAITING
+
+
+def test_without_a_commit_only_its_health_counts() -> None:
+    assert judged(BASE["application"], wanted=Wanted("1.1.0", DIGEST)).state == HEALTHY
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://git.example.com/mlops/mlops-gitops",
+        "https://user:secret@git.example.com/mlops/mlops-gitops.git/",
+        "git@git.example.com:mlops/mlops-gitops.git",
+        "ssh://git@git.example.com/mlops/mlops-gitops.git",
+        "https://GIT.example.com/mlops/mlops-gitops.git",
+    ],
+)
+def test_one_repository_has_many_addresses(address: str) -> None:
+    elsewhere = {
+        "source": None,
+        "sources": [{"repoURL": "https://charts.example.com"}, {"repoURL": address, "ref": "v"}],
+    }
+    sync = {"revision": None, "revisions": ["1.2.3", OURS]}
+    assert judged(merged(SYNCED, {"spec": elsewhere, "status": {"sync": sync}})).state == HEALTHY
+
+
+def test_with_several_sources_that_of_the_repository_counts() -> None:
+    sources = {
+        "source": None,
+        "sources": [{"repoURL": "https://charts.example.com"}, {"repoURL": GIT, "ref": "values"}],
+    }
+    sync = {"revision": None, "revisions": ["1.2.3", OLD]}
+    now = merged(SYNCED, {"spec": sources, "status": {"sync": sync}})
+    assert judged(now, holds=[OURS, "1.2.3"]).state == WAITING
+    assert revision(now) == f"1.2.3,{OLD}"
+
+
+@pytest.mark.parametrize(
+    "helm",
+    [
+        {"valuesObject": {"name": "jukebox", "version": "1.1.0"}},
+        {"valuesObject": {"models": [{"digest": DIGEST}]}},
+        {"values": "name: jukebox\nversion: '1.1.0'\n"},
+        {"parameters": [{"name": "name", "value": "jukebox"}, {"name": "model.version", "value": "1.1.0"}]},
+    ],
+    ids=["object", "digest in a list", "text", "parameters"],
+)
+def test_a_child_of_an_app_of_apps_has_the_version_in_its_values(helm: Any) -> None:
+    source = {"helm": {"valuesObject": None, **helm}}
+    asked = merged(BASE["child"], {"spec": {"source": source}})
+    compared = merged(asked, {"status": {"sync": {"comparedTo": {"source": source}}}})
+    assert judged(asked, first=BASE["child"]).state == PROGRESS
+    assert judged(compared, first=BASE["child"]).state == HEALTHY
+
+
+def test_a_child_with_a_third_version_is_another_ones() -> None:
+    third = merged(BASE["child"], {"spec": {"source": {"helm": {"valuesObject": {"version": "1.2.0"}}}}})
+    assert judged(BASE["child"], first=BASE["child"]) == Look(WAITING, "its values have version 1.0.0")
+    assert (judged(third, first=BASE["child"]).state, judged(third, first=BASE["child"]).patience) == (SUPERSEDED, LONG)
+
+
+def test_the_version_of_another_model_beside_ours_is_no_sign() -> None:
+    both = {"valuesObject": {"version": None, "jukebox": {"version": "1.0.0"}, "other": {"version": "7"}}}
+    first = merged(BASE["child"], {"spec": {"source": {"helm": both}}})
+    now = merged(first, {"spec": {"source": {"helm": {"valuesObject": {"other": {"version": "8"}}}}}})
+    assert judged(now, first=first).state == WAITING
+
+
+def test_values_that_are_no_yaml_hold_nothing() -> None:
+    broken = merged(BASE["child"], {"spec": {"source": {"helm": {"values": "a: [", "valuesObject": None}}}})
+    assert judged(broken, first=broken).state == WAITING
+
+
+@pytest.mark.parametrize("phase", ["Running", "Terminating"])
+def test_an_operation_that_is_under_way_is_progress(phase: str) -> None:
+    assert judged(status(operationState={"phase": phase, "message": "hook"})) == Look(
+        PROGRESS, "its sync at 111111111111 is running: hook"
+    )
+    assert judged({**SYNCED, "operation": {"sync": {}}}).state == PROGRESS
+
+
+@pytest.mark.parametrize("phase", ["Failed", "Error"])
+def test_an_operation_that_failed_on_our_revision_fails_after_a_grace(phase: str) -> None:
+    look = judged(status(operationState={"phase": phase, "message": "denied"}))
+    assert look == Look(DEGRADED, "its sync at 111111111111 failed: denied", GRACE)
+    assert judged(status(operationState={"phase": phase, "syncResult": {"revision": OLD}})).state == HEALTHY
+
+
+def test_out_of_sync_and_progressing_are_progress() -> None:
+    assert judged(status(sync={"status": "OutOfSync"})).reason == "it is OutOfSync at 111111111111"
+    for health in ("Progressing", "Missing", "Suspended", "Unknown"):
+        assert judged(status(health={"status": health})).reason == f"it is {health} at 111111111111"
+
+
+def test_degraded_has_less_time_where_nothing_else_would_tell() -> None:
+    degraded = status(health={"status": "Degraded"})
+    assert (judged(degraded).patience, judged(degraded, alone=True).patience) == (LONG, GRACE)
+
+
+def test_what_is_degraded_is_named() -> None:
+    resources = [
+        {"kind": "Service", "name": "a", "health": {"status": "Healthy"}},
+        {"kind": "InferenceService", "name": "jukebox", "health": {"status": "Degraded", "message": "Ready is False"}},
+    ]
+    look = judged(status(health={"status": "Degraded"}, resources=resources))
+    assert look.reason == "it is Degraded at 111111111111: InferenceService jukebox: Ready is False"
+
+
+def test_what_argo_cd_complains_of_is_said_while_it_is_waited_for() -> None:
+    now = merged(
+        BASE["application"], {"status": {"conditions": [{"type": "ComparisonError", "message": "no such path"}]}}
+    )
+    assert judged(now).reason == "it is at 000000000000, not yet at 111111111111: no such path"
+
+
+def test_an_application_without_a_status_is_waited_for() -> None:
+    assert judged({"spec": BASE["application"]["spec"]}).reason == "it is at no revision, not yet at 111111111111"
+    assert revision(None) == ""

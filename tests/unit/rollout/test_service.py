@@ -1,0 +1,174 @@
+from typing import Any
+
+import pytest
+
+from roadie.rollout import Wanted
+from roadie.rollout.look import AT_ONCE, DEGRADED, GRACE, HEALTHY, LONG, PROGRESS, SUPERSEDED, WAITING, Look, Snapshot
+from roadie.rollout.service import judge_service, storage_uri
+from tests.rollouts import load, merged
+
+WANTED = Wanted("1.1.0", f"sha256:{'2' * 64}")
+BASE, MOVES = load("base"), load("moves")
+URI = "oci://registry.example.com/mlops/jukebox:1.1.0"
+
+
+def done(name: str, *moves: str) -> Any:
+    """An object of base.yaml after some moves."""
+    found = BASE[name]
+    for move in moves:
+        found = merged(found, MOVES[move].get(name, {}))
+    return found
+
+
+SERVICE = merged(done("service", "asked", "deploying"), {"metadata": {"generation": 2}})
+DEPLOYMENT = merged(done("deployment", "deploying", "ready", "replaced"), {"metadata": {"generation": 2}})
+POD = done("new-pod", "pulled", "ready")
+
+
+def judged(service: Any = SERVICE, deployment: Any = DEPLOYMENT, *pods: Any, wanted: Wanted = WANTED) -> Look:
+    deployments = [deployment] if deployment else []
+    return judge_service(Snapshot(None, service, deployments, pods or (POD,)), BASE["service"], wanted)
+
+
+def changed(patch: Any, found: Any = SERVICE) -> Any:
+    return merged(found, patch)
+
+
+@pytest.mark.parametrize(
+    "predictor",
+    [
+        {"model": {"storageUri": URI}},
+        {"model": {"storage": {"uri": URI}}},
+        {"onnx": {"storageUri": URI}},
+        {"storageUris": [{"uri": URI, "mountPath": "/mnt/models"}]},
+        {"minReplicas": 1, "containers": [{"name": "x"}], "model": {"storageUri": URI}},
+    ],
+)
+def test_the_storage_uri_is_found_wherever_the_api_has_it(predictor: Any) -> None:
+    assert storage_uri({"spec": {"predictor": predictor}}) == URI
+
+
+def test_without_a_storage_uri_it_is_not_set() -> None:
+    assert judge_service(Snapshot(service={"spec": {}}), {}, WANTED) == Look(WAITING, "its storageUri is not set")
+
+
+def test_all_in_place_is_healthy() -> None:
+    assert judged() == Look(HEALTHY, f"it serves {URI}")
+
+
+def test_the_old_version_is_waited_out_and_a_third_one_is_another_ones() -> None:
+    third = changed({"spec": {"predictor": {"model": {"storageUri": "oci://r/jukebox:1.2.0"}}}})
+    assert judged(BASE["service"]).state == WAITING
+    assert (judged(third).state, judged(third).patience) == (SUPERSEDED, LONG)
+
+
+@pytest.mark.parametrize("mode", ["RawDeployment", "Standard", None])
+def test_a_raw_deployment_needs_its_deployment(mode: str | None) -> None:
+    service = changed({"metadata": {"annotations": None}, "status": {"deploymentMode": mode}})
+    assert judged(service, None).reason == "its predictor has no Deployment yet"
+    assert judged(service).state == HEALTHY
+
+
+def test_model_mesh_has_none() -> None:
+    assert judged(changed({"status": {"deploymentMode": "ModelMesh"}}), None).state == HEALTHY
+
+
+@pytest.mark.parametrize(
+    ("seen", "state"),
+    [(1, PROGRESS), (2, HEALTHY), (9, HEALTHY)],
+    ids=["neither", "the Deployment's", "its own or newer"],
+)
+def test_the_observed_generation_is_its_own_or_the_deployments(seen: int, state: str) -> None:
+    service = changed({"metadata": {"generation": 7}, "status": {"observedGeneration": seen}})
+    assert judged(service).state == state
+
+
+def test_a_deployment_that_has_not_been_changed_yet_is_progress() -> None:
+    assert judged(SERVICE, BASE["deployment"]).reason == "Deployment jukebox-predictor still has the version before"
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ({"observedGeneration": 1}, "its controller has not looked yet"),
+        ({"updatedReplicas": 0}, "0 of 1 replicas updated, 1 old left, 1 available"),
+        ({"replicas": 2}, "1 of 1 replicas updated, 1 old left"),
+        ({"availableReplicas": None}, "1 of 1 replicas updated, 0 old left, 0 available"),
+    ],
+)
+def test_an_incomplete_deployment_says_what_is_missing(status: Any, words: str) -> None:
+    service = changed({"status": {"observedGeneration": 2}})
+    look = judged(service, merged(DEPLOYMENT, {"status": status}))
+    assert look.state == PROGRESS
+    assert words in look.reason
+
+
+def test_a_deployment_scaled_to_zero_is_complete() -> None:
+    zero = merged(DEPLOYMENT, {"spec": {"replicas": 0}, "status": dict.fromkeys(REPLICAS)})
+    service = changed({})
+    assert judge_service(Snapshot(None, service, [zero], []), BASE["service"], WANTED).state == HEALTHY
+
+
+REPLICAS = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
+
+
+@pytest.mark.parametrize(
+    ("condition", "patience"),
+    [
+        ({"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}, AT_ONCE),
+        ({"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}, GRACE),
+    ],
+)
+def test_a_deployment_that_gives_up_fails(condition: Any, patience: float) -> None:
+    look = judged(SERVICE, merged(DEPLOYMENT, {"status": {"conditions": [condition]}}))
+    assert (look.state, look.patience) == (DEGRADED, patience)
+    assert condition["reason"] in look.reason
+
+
+def test_what_was_wrong_with_the_version_before_is_not_held_against_ours() -> None:
+    gave_up = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+    deployment = merged(BASE["deployment"], {"status": {"conditions": [gave_up]}})
+    waiting = {"name": "kserve-container", "restartCount": 9, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+    old = merged(BASE["old-pod"], {"status": {"containerStatuses": [waiting]}})
+    assert judged(SERVICE, deployment, old).state == PROGRESS
+
+
+def test_pods_that_end_or_have_ended_do_not_count() -> None:
+    ending = merged(BASE["old-pod"], {"metadata": {"deletionTimestamp": "2026-03-01T10:00:00Z"}})
+    evicted = merged(BASE["new-pod"], {"status": {"phase": "Failed", "reason": "Evicted"}})
+    assert judged(SERVICE, DEPLOYMENT, ending, evicted, POD).state == HEALTHY
+
+
+NOT_READY = {"type": "Ready", "status": "False", "reason": "MinimumReplicasUnavailable", "message": "no replica"}
+
+
+def test_unready_is_progress_while_its_reason_may_pass() -> None:
+    assert judged(changed({"status": {"conditions": [NOT_READY]}})) == Look(
+        PROGRESS, "it is not Ready: MinimumReplicasUnavailable: no replica"
+    )
+
+
+@pytest.mark.parametrize("reason", ["ReconcileFailed", "ProgressDeadlineExceeded", "Stopped", "RevisionFailed"])
+def test_unready_for_good_fails_after_a_grace(reason: str) -> None:
+    terminal = {"type": "PredictorReady", "status": "False", "reason": reason, "message": "so"}
+    look = judged(changed({"status": {"conditions": [NOT_READY, terminal]}}))
+    assert look == Look(DEGRADED, f"PredictorReady is False: {reason}: so", GRACE)
+
+
+@pytest.mark.parametrize("transition", ["BlockedByFailedLoad", "InvalidSpec"])
+def test_a_model_that_kserve_calls_failed_fails_unless_it_is_ready_by_now(transition: str) -> None:
+    model = {"transitionStatus": transition, "lastFailureInfo": {"reason": "ModelLoadFailed", "message": "bad"}}
+    look = judged(changed({"status": {"conditions": [NOT_READY], "modelStatus": model}}))
+    assert look == Look(DEGRADED, f"{transition}: ModelLoadFailed: bad", GRACE)
+    assert judged(changed({"status": {"modelStatus": model}})).state == HEALTHY
+
+
+def test_another_repository_needs_a_digest_that_shows_it_is_the_same_image() -> None:
+    mirrored = Wanted("1.1.0", WANTED.digest, image="other.example.com/jukebox")
+    unseen = merged(POD, {"status": {"initContainerStatuses": [], "containerStatuses": []}})
+    assert judged(wanted=mirrored).state == HEALTHY
+    assert judged(SERVICE, DEPLOYMENT, unseen, wanted=mirrored).state == PROGRESS
+    assert (
+        judged(SERVICE, DEPLOYMENT, unseen, wanted=Wanted("1.1.0", "", "registry.example.com/mlops/jukebox")).state
+        == HEALTHY
+    )
