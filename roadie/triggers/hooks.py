@@ -6,9 +6,7 @@ when it starts nothing.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -17,12 +15,13 @@ from starlette.responses import JSONResponse, Response
 
 from roadie.errors import TriggerError
 from roadie.triggers import alertmanager, auth, pushes, secrets
+from roadie.triggers.alertmanager import Message
 from roadie.triggers.answering import answer
 from roadie.triggers.config import Config, Hook
-from roadie.triggers.events import Event
 from roadie.triggers.metrics import Metrics
 from roadie.triggers.reading import decode
 from roadie.triggers.recorder import Recorder
+from roadie.triggers.times import utc_now
 
 # Bodies above this are parsed in a thread, so that the others are answered meanwhile.
 _LARGE = 64 << 10
@@ -57,9 +56,11 @@ class Hooks:
             body = bytearray()
             try:
                 await self._read(request, body)
-                if not auth.is_signed(source, request.scope["headers"], bytes(body), secret):
+                whole = bytes(body)
+                if not auth.is_signed(source, request.scope["headers"], whole, secret):
                     raise _unauthorized()
-                return await self._take(source, request, bytes(body))
+                message = await _message(source, request, whole)
+                return await self._store(request, message)
             finally:
                 self._room += len(body)
 
@@ -75,26 +76,36 @@ class Hooks:
             if self._room < 0:
                 raise _not_now("too much is being received at once; send it again")
 
-    async def _take(self, source: str, request: Request, body: bytes) -> Response:
-        read = asyncio.to_thread(_understand, source, request, body) if len(body) > _LARGE else None
-        try:
-            events, truncated = await read if read else _understand(source, request, body)
-        except TriggerError as error:
-            raise RefusedError(HTTPStatus.BAD_REQUEST, str(error)) from None
-        if truncated:
-            self._metrics.truncated(truncated)
-        began = time.monotonic()
+    async def _store(self, request: Request, message: Message) -> Response:
+        if message.truncated:
+            self._metrics.truncated(message.truncated)
         try:
             async with asyncio.timeout(_SECONDS_TO_STORE):
-                receipts = await self._recorder.record(events) if events else []
+                receipts = await self._recorder.record(message.events) if message.events else []
         except TriggerError as error:
             raise _not_now("the events cannot be stored; send them again") from error
         except TimeoutError:
             raise _not_now(f"the events are not stored within {_SECONDS_TO_STORE:g} s; send them again") from None
         told = answer(receipts)
-        note(request, **{name: told[name] for name in ("events", "new", "runs")}, truncated=truncated or "")
-        note(request, stored_ms=round((time.monotonic() - began) * 1000, 1))
-        return JSONResponse({**told, "truncated": truncated})
+        note(request, **{name: told[name] for name in ("events", "new", "runs")}, truncated=message.truncated or "")
+        return JSONResponse({**told, "truncated": message.truncated})
+
+
+async def _message(source: str, request: Request, body: bytes) -> Message:
+    """What the body says."""
+    try:
+        if len(body) > _LARGE:
+            return await asyncio.to_thread(_understood, source, request, body)
+        return _understood(source, request, body)
+    except TriggerError as error:
+        raise RefusedError(HTTPStatus.BAD_REQUEST, str(error)) from None
+
+
+def _understood(source: str, request: Request, body: bytes) -> Message:
+    payload = decode(body)
+    if source == alertmanager.SOURCE:
+        return alertmanager.parse(payload)
+    return Message((pushes.parse(source, request.headers, payload, utc_now()),), 0)
 
 
 def note(request: Request, **fields: Any) -> None:
@@ -134,12 +145,3 @@ def _not_now(why: str) -> RefusedError:
 
 def _too_large(largest: int) -> RefusedError:
     return RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {largest:,} bytes; send less")
-
-
-def _understand(source: str, request: Request, body: bytes) -> tuple[tuple[Event, ...], int]:
-    """The events of a body, and how many its sender left out."""
-    payload = decode(body)
-    if source == alertmanager.SOURCE:
-        message = alertmanager.parse(payload)
-        return message.events, message.truncated
-    return (pushes.parse(source, request.headers, payload, datetime.now(UTC)),), 0
