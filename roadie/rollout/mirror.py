@@ -82,7 +82,7 @@ class Mirror:
         )
         self.trouble = ""
         changed()
-        with contextlib.suppress(HTTPError, OSError, ValueError), contextlib.closing(self._response):
+        with contextlib.suppress(HTTPError, OSError, ValueError, LookupError), contextlib.closing(self._response):
             # Whoever stops this may have come before there was a response to close.
             for line in () if stop.is_set() else self._response:
                 self._take(json.loads(line))
