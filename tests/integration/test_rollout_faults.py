@@ -105,6 +105,23 @@ def test_a_kubeconfig_that_leads_nowhere_is_one_sentence(
         rollout.wait(SERVICE, WANTED, timeout=1)
 
 
+def test_kubeconfig_goes_before_the_pods_account_and_its_token_is_sent_and_never_told(
+    api: KubernetesApi, player: Player, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    player.do("asked", "deploying", "pulled", "ready", "replaced")
+    assert wait(player).outcome == "healthy"
+    assert {each.authorization for each in api.asked} == {"Bearer a-token"}
+    assert not [line for line in player.lines if "a-token" in line]
+
+
+def test_a_pod_without_an_account_has_no_cluster_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    with pytest.raises(RolloutError, match="there is no cluster to ask"):
+        rollout.wait(SERVICE, WANTED, timeout=1)
+
+
 def test_a_dropped_watch_goes_on_from_where_it_was(api: KubernetesApi, player: Player) -> None:
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(wait, player)

@@ -46,6 +46,7 @@ class Asked:
     resource: str
     namespace: str
     params: Mapping[str, str]
+    authorization: str
 
 
 @dataclass
@@ -195,7 +196,8 @@ class KubernetesApi:
         group, plural = request.resource.group, request.resource.plural
         resource = f"{plural}/{request.subresource}" if request.subresource else plural
         verb, namespace = VERBS[request.action.value], request.namespace or ""
-        self.asked.append(Asked(verb, group, resource, namespace, dict(request.params)))
+        token = request.headers.get("Authorization", "")
+        self.asked.append(Asked(verb, group, resource, namespace, dict(request.params), token))
         if group in self.absent or (group, request.resource.version, plural) not in KINDS.values():
             raise kmock.KubernetesEndpointNotFoundError()
         for refusal in self._refusals:
