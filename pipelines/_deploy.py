@@ -32,6 +32,7 @@ class Road:
     argocd_namespace: Any
     rollout_minutes: Any
     soak_minutes: Any
+    predictor_url: Any
     trigger: Any
     git_secret: Any
 
@@ -50,18 +51,18 @@ class Road:
             argocd_namespace=self.argocd_namespace,
             timeout_minutes=self.rollout_minutes,
             soak_minutes=self.soak_minutes,
+            predictor_url=self.predictor_url,
             **self._place(environment),
             **version,
         )
         task.set_display_name(f"wait-for-rollout-{environment.name}")
         return with_git(task, self.git_secret)
 
-    def deploy(self, environment: Environment, after: Any, **version: Any) -> Any:
+    def deploy(self, environment: Environment, after: Any, samples: Any = None, **version: Any) -> Any:
         """Commit a version to `environment`, and wait until it is served; returns the task that waits."""
         committed = self.commit(environment, after, **version)
-        return self.wait(
-            environment, **{name: committed.outputs[name] for name in ("version", "digest", "commit", "in_place")}
-        )
+        expected = {name: committed.outputs[name] for name in ("version", "digest", "commit", "in_place")}
+        return self.wait(environment, **expected, **({"samples": samples} if samples else {}))
 
     def _place(self, environment: Environment) -> dict[str, Any]:
         """What both steps have to know of git and of the run."""

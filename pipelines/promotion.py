@@ -71,6 +71,7 @@ def promotion(
         argocd_namespace=argocd_namespace,
         rollout_minutes=rollout_minutes,
         soak_minutes=soak_minutes,
+        predictor_url="",
         trigger=trigger,
         git_secret=git_secret,
     )

@@ -61,6 +61,7 @@ def training(
     argocd_namespace: str = "argocd",
     rollout_minutes: float = 15.0,
     soak_minutes: float = 0.0,
+    predictor_url: str = "",
     registry_secret: str = "roadie-registry",
     git_secret: str = "roadie-git",
     s3_secret: str = "roadie-s3",
@@ -107,6 +108,8 @@ def training(
         argocd_namespace: The Application's namespace; openshift-gitops with OpenShift GitOps.
         rollout_minutes: How long to wait for a rollout, in minutes; one that fails is rolled back.
         soak_minutes: How long a version has to stay healthy, in minutes.
+        predictor_url: Where the served model answers, such as http://jukebox-predictor.{namespace}.svc.cluster.local;
+            its answers are compared with the challenger's. {environment} is filled in, too. Empty to ask it nothing.
         registry_secret: Secret of type kubernetes.io/dockerconfigjson for the registry; may be missing.
         git_secret: Secret with username and password for the GitOps repository; may be missing.
         s3_secret: Secret with the AWS variables for the charts; may be missing.
@@ -126,6 +129,7 @@ def training(
         argocd_namespace=argocd_namespace,
         rollout_minutes=rollout_minutes,
         soak_minutes=soak_minutes,
+        predictor_url=predictor_url,
         trigger=trigger,
         git_secret=git_secret,
     )
@@ -192,6 +196,7 @@ def training(
                 "digest": pushed.outputs["digest"],
                 "provenance": pushed.outputs["provenance"],
                 "started": found.outputs["started"],
+                "samples": decided.outputs["samples"],
             }
             test = Environment("test", test_file, test_namespace)
             in_test = road.deploy(test, after=pushed, replacing=found.outputs["test_held"], **made)

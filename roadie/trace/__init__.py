@@ -8,7 +8,7 @@ This room joins what ``gitops``, ``modelcar`` and ``rollout`` offer.
 """
 
 from roadie.trace.champion import Champion, find_champion
-from roadie.trace.delivery import Place, see_through
+from roadie.trace.delivery import Place, Trial, see_through
 from roadie.trace.ending import Ending, report_end
 
-__all__ = ["Champion", "Ending", "Place", "find_champion", "report_end", "see_through"]
+__all__ = ["Champion", "Ending", "Place", "Trial", "find_champion", "report_end", "see_through"]

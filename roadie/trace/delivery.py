@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from roadie import gitops, rollout
 from roadie.errors import GitOpsError, RolloutError
@@ -19,6 +20,14 @@ class Place:
     environment: str
 
 
+@dataclass(frozen=True)
+class Trial:
+    """A smoke test: where the served model answers, and the file of samples that it is asked."""
+
+    url: str
+    samples: Path
+
+
 def see_through(
     place: Place,
     target: rollout.Target,
@@ -26,11 +35,12 @@ def see_through(
     *,
     timeout: float,
     soak: float = 0.0,
+    trial: Trial | None = None,
     roll_back: bool = True,
     run: str = "",
     trigger: str = "",
     say: Callable[[str], None] = print,
-) -> rollout.Verdict:
+) -> tuple[rollout.Verdict, rollout.Smoke | None]:
     """Wait until `target` serves the version; where it does not, put the version before it back.
 
     Args:
@@ -39,13 +49,14 @@ def see_through(
         wanted: The version; without one, whichever the branch holds now.
         timeout: Seconds to wait.
         soak: Seconds that it has to stay healthy.
+        trial: What it has to answer then; None to ask it nothing.
         roll_back: Whether to roll back; the failure is the same.
         run: The pipeline run, for the rollback's trailers.
         trigger: What started it.
         say: Told of each change.
 
     Returns:
-        The verdict: healthy, skipped, or superseded, which is nobody's failure.
+        The verdict (healthy, skipped, or superseded, which is nobody's failure), and what the trial showed.
 
     Raises:
         RolloutError: the version did not come to serve; the sentence says why and what became of it.
@@ -62,8 +73,14 @@ def see_through(
         newer=lambda revision: history.at(revision).contains,
         say=say,
     )
+    shown = None
+    if verdict.outcome == "healthy" and trial:
+        shown = rollout.smoke(trial.url, place.model, rollout.read_samples(trial.samples))
+        say(shown.reason)
+        if not shown.ok:
+            verdict = replace(verdict, outcome="degraded", reason=shown.reason)
     if verdict.outcome not in {"degraded", "timed-out"}:
-        return verdict
+        return verdict, shown
     if verdict.logs:
         say(verdict.logs)
     failure = f"{place.environment} does not serve {place.model} {wanted.version}: {verdict.reason.rstrip('.')}"
