@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,6 +109,8 @@ class Database:
     def __init__(self, path: Path, patience: float = PATIENCE) -> None:
         self.path, self._patience = path, patience
         self._idle: list[sqlite3.Connection] = []
+        # SQLite lets who waits for the write lock sleep and try again; within a process the next one can be told.
+        self._turn = threading.Lock()
         _make_file(path)
         with self._telling(), self._borrowed() as connection:
             self._prepare(connection)
@@ -115,7 +118,7 @@ class Database:
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction that holds the one write lock from its start; all of it is on disk after the block."""
-        with self._telling(), self._borrowed() as connection:
+        with self._telling(), self._turn, self._borrowed() as connection:
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")
