@@ -46,10 +46,12 @@ class Follower:
     ) -> None:
         self._intents, self._engine, self._metrics = intents, engine, metrics
         self._refresh, self._on_end, self._every, self._clock = refresh, on_end, every, clock
+        self._refreshed = False
 
     def follow_all(self) -> bool:
         """Look at every run that it is time to look at; whether one of them ended."""
         ended, failures = False, 0
+        self._refreshed = False
         for intent in self._intents.due(self._every):
             try:
                 ended |= self._follow(intent)
@@ -96,8 +98,9 @@ class Follower:
         return True
 
     def _end(self, intent: Intent, run: Run) -> bool:
-        if not run.outcome:
+        if not self._refreshed:
             self._refresh()
+            self._refreshed = True
         error = run.error
         if run.state == "canceled":
             error = intent.stop or run.error or "it was canceled"

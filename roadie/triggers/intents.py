@@ -83,7 +83,9 @@ class Intents:
             ).fetchone() or _first_with_room(connection, room, stamp(now))
             if row is None:
                 return None
-            leased = row["leased_until"] <= stamp(now)
+            # One's own lease is as good as a new one, as long as no create was sent under it.
+            own = row["owner"] == self._owner and not row["attempted"]
+            leased = own or row["leased_until"] <= stamp(now)
             connection.execute(
                 "UPDATE intents SET state = 'starting', next_look = ? WHERE key = ?", (after(now, again), row["key"])
             )

@@ -88,11 +88,6 @@ class Recorder:
         self._waiting.put(request)
         return await request.answer
 
-    @property
-    def alive(self) -> bool:
-        """Whether it still stores what it is given."""
-        return self._thread.is_alive() and not self._closed
-
     def close(self) -> None:
         """Store what waits, and end."""
         self._closed = True
@@ -102,8 +97,11 @@ class Recorder:
     def _work(self) -> None:
         while True:
             group, ending = self._group()
-            if group:
-                self._store(group)
+            try:
+                if group:
+                    self._store(group)
+            except Exception:  # noqa: BLE001 - what cannot be stored is answered; nobody is there to start the thread again
+                _log.exception("the recorder goes on after an error")
             if ending:
                 return
 
