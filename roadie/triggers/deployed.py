@@ -1,5 +1,6 @@
 """What is deployed where, as the GitOps repository said when it was last read; for the page, and for runs' commits."""
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from roadie.errors import RoadieError
 from roadie.triggers.config import GitOps
-from roadie.triggers.intents import Intents
+from roadie.triggers.journal import Journal
 from roadie.triggers.times import utc_now
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ class Deployed:
         error: Why it could not be read since; empty when it could.
     """
 
-    def __init__(self, config: GitOps, intents: Intents, clock: Callable[[], datetime] = utc_now) -> None:
-        self._config, self._intents, self._clock = config, intents, clock
+    def __init__(self, config: GitOps, journal: Journal, clock: Callable[[], datetime] = utc_now) -> None:
+        self._config, self._journal, self._clock = config, journal, clock
         self._lock = threading.Lock()
         self.rows: Sequence[Deployment] = ()
         self.at: datetime | None = None
@@ -50,5 +51,17 @@ class Deployed:
                 _log.warning("deployments not read", extra={"fields": {"why": error}})
 
     def _note(self, row: "Deployment") -> None:
-        for run_id in row.trailers.get(_RUN, ()):
-            self._intents.committed(run_id, row.commit, row.version, row.digest)
+        """Note the row's commit, and what it deployed, with the run that it names."""
+        run_id = next(iter(row.trailers.get(_RUN, ())), "")
+        with self._journal.writing() as connection:
+            found = connection.execute(
+                "SELECT key, commits, arguments FROM intents WHERE run_id = ? AND run_id <> ''", (run_id,)
+            ).fetchone()
+            commits = json.loads(found["commits"]) if found else []
+            if found is None or row.commit in commits:
+                return
+            image = f"{json.loads(found['arguments']).get('image', '')}@{row.digest}".strip("@")
+            connection.execute(
+                "UPDATE intents SET commits = ?, decision = 'promote', version = ?, image = ? WHERE key = ?",
+                (json.dumps([*commits, row.commit]), row.version, image, found["key"]),
+            )

@@ -7,9 +7,9 @@ from typing import Any
 
 from roadie.errors import RunError
 from roadie.runs import ENDED, Engine, Run
-from roadie.triggers.intents import Intent, Intents
+from roadie.triggers.intents import Intents
 from roadie.triggers.metrics import Metrics
-from roadie.triggers.rows import Facts
+from roadie.triggers.rows import Facts, Intent
 from roadie.triggers.starting import stop_others
 from roadie.triggers.times import utc_now
 

@@ -9,51 +9,17 @@ import json
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from roadie.runs import Run
 from roadie.triggers.journal import Journal
-from roadie.triggers.rows import Facts
+from roadie.triggers.rows import Facts, Intent
 from roadie.triggers.times import after, moment, stamp, utc_now
 
 NOTHING = Facts()
 # As many runs as are looked at in one round.
 _MOST_AT_ONCE = 100
-
-
-@dataclass(frozen=True)
-class Intent:
-    """An intent on its way.
-
-    Attributes:
-        key: What it is known by.
-        model: Its model.
-        reason: ``alert`` or ``push``.
-        name: The run's display name.
-        description: The run's description.
-        arguments: The pipeline's arguments.
-        run_id: The engine's id of its run; empty before that is known.
-        attempted: When a create was last sent; None when none ever was.
-        tries: How many creates were sent.
-        misses: How many looks in a row did not find its run.
-        stop: Why its run is to be stopped; empty when it is not.
-        leased: Whether this receiver may create its run.
-    """
-
-    key: str
-    model: str
-    reason: str
-    name: str
-    description: str
-    arguments: Mapping[str, Any]
-    run_id: str
-    attempted: datetime | None
-    tries: int
-    misses: int
-    stop: str
-    leased: bool
 
 
 class Intents:
@@ -207,21 +173,6 @@ class Intents:
             if changed:
                 self._tell(connection, intent, tell)
         return changed == 1
-
-    def committed(self, run_id: str, commit: str, version: str, digest: str) -> None:
-        """Note a commit of the GitOps repository that names the run, and what it deployed."""
-        with self._journal.writing() as connection:
-            row = connection.execute(
-                "SELECT key, commits, arguments FROM intents WHERE run_id = ? AND run_id <> ''", (run_id,)
-            ).fetchone()
-            commits = json.loads(row["commits"]) if row else []
-            if row is None or commit in commits:
-                return
-            image = json.loads(row["arguments"]).get("image", "")
-            connection.execute(
-                "UPDATE intents SET commits = ?, decision = 'promote', version = ?, image = ? WHERE key = ?",
-                (json.dumps([*commits, commit]), version, f"{image}@{digest}".strip("@"), row["key"]),
-            )
 
     def last_rows(self, model: str) -> int | None:
         """How many rows the data had for which the model's last run was started; None when nobody counted."""

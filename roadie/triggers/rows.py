@@ -92,3 +92,36 @@ class Entry:
     names: Mapping[str, str]
     labels: Mapping[str, str]
     verdicts: tuple[Decided, ...]
+
+
+@dataclass(frozen=True)
+class Intent:
+    """An intent on its way, as those who work on it see it.
+
+    Attributes:
+        key: What it is known by.
+        model: Its model.
+        reason: ``alert`` or ``push``.
+        name: The run's display name.
+        description: The run's description.
+        arguments: The pipeline's arguments.
+        run_id: The engine's id of its run; empty before that is known.
+        attempted: When a create was last sent; None when none ever was.
+        tries: How many creates were sent.
+        misses: How many looks in a row did not find its run.
+        stop: Why its run is to be stopped; empty when it is not.
+        leased: Whether this receiver may create its run.
+    """
+
+    key: str
+    model: str
+    reason: str
+    name: str
+    description: str
+    arguments: Mapping[str, Any]
+    run_id: str
+    attempted: datetime | None
+    tries: int
+    misses: int
+    stop: str
+    leased: bool

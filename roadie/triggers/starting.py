@@ -10,8 +10,9 @@ from roadie.errors import DataError, RunError
 from roadie.runs import ENDED, Engine, Run, RunRefusedError
 from roadie.triggers import counting
 from roadie.triggers.arguments import Target
-from roadie.triggers.intents import Intent, Intents
+from roadie.triggers.intents import Intents
 from roadie.triggers.metrics import Metrics
+from roadie.triggers.rows import Intent
 
 _log = logging.getLogger(__name__)
 # Seconds until an intent that could not be started is looked at again.

@@ -47,7 +47,7 @@ class Worker:
     ) -> None:
         self._config, self._journal, self._targets, self._metrics = config, journal, targets, metrics
         self._intents = Intents(journal, config.runs.seconds_to_settle)
-        self.deployed = Deployed(config.gitops, self._intents) if config.gitops else None
+        self.deployed = Deployed(config.gitops, journal) if config.gitops else None
         told = tuple(targets_of(config))
         alertmanager = config.alertmanager
         silencer = AlertmanagerApi(alertmanager) if alertmanager and alertmanager.silence else None

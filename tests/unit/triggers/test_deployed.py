@@ -46,7 +46,7 @@ def deploy(repository: str, environment: str, run: str) -> str:
 
 
 def test_it_says_what_is_deployed_where_and_when_that_was_read(repository: str, journal: Journal) -> None:
-    deployed = Deployed(GitOps(repository=repository), Intents(journal, 1.0), Clock())
+    deployed = Deployed(GitOps(repository=repository), journal, Clock())
     assert (list(deployed.rows), deployed.at, deployed.error) == ([], None, "")
     commit = deploy(repository, "test", "run-1")
     deployed.refresh()
@@ -58,7 +58,7 @@ def test_it_says_what_is_deployed_where_and_when_that_was_read(repository: str, 
 def test_a_repository_that_cannot_be_read_leaves_what_was_known(
     repository: str, journal: Journal, tmp_path: Path
 ) -> None:
-    deployed = Deployed(GitOps(repository=repository), Intents(journal, 1.0), Clock())
+    deployed = Deployed(GitOps(repository=repository), journal, Clock())
     deploy(repository, "test", "run-1")
     deployed.refresh()
     rows = deployed.rows
@@ -75,7 +75,7 @@ def test_a_run_on_a_cluster_gets_version_image_and_commits_from_the_repository(
     clock = Clock()
     engine, wanted = MemoryEngine(clock), targets(parameters={"image": "registry.example/jukebox"})
     intents = Intents(journal, 1.0, clock)
-    deployed = Deployed(GitOps(repository=repository), intents, clock)
+    deployed = Deployed(GitOps(repository=repository), journal, clock)
     store(journal, wanted, [alert()])
     Starter(intents, engine, wanted, Metrics()).start_next()
     in_test = deploy(repository, "test", "run-1")
@@ -95,7 +95,7 @@ def test_a_commit_that_comes_after_the_end_is_added(repository: str, journal: Jo
     clock = Clock()
     engine, wanted = MemoryEngine(clock), targets()
     intents = Intents(journal, 1.0, clock)
-    deployed = Deployed(GitOps(repository=repository), intents, clock)
+    deployed = Deployed(GitOps(repository=repository), journal, clock)
     store(journal, wanted, [alert()])
     Starter(intents, engine, wanted, Metrics()).start_next()
     engine.set("run-1", state="succeeded")

@@ -1,7 +1,7 @@
 """A small world for the tests of the core: a clock that is set, events, a model, an engine in memory with faults."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,10 +13,15 @@ from roadie.triggers.arguments import Target
 from roadie.triggers.config import Model
 from roadie.triggers.deciding import Verdict
 from roadie.triggers.events import Event
+from roadie.triggers.following import Follower
+from roadie.triggers.intents import Intents
 from roadie.triggers.journal import Journal
+from roadie.triggers.metrics import Metrics
 from roadie.triggers.rows import RunRow
+from roadie.triggers.starting import Starter
 from roadie.triggers.storing import Receipt, Storing
 
+SETTLE, EVERY = 120.0, 10.0  # seconds until a lost create is lost for good, and between looks at a run
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 REPOSITORY = "https://git.example.com/team/model.git"
 
@@ -184,3 +189,34 @@ class MemoryEngine:
         if fault == "refuse":
             raise RunError("the engine does not answer")
         return fault
+
+
+class Receiver:
+    """What one receiver does to a journal, step by step."""
+
+    def __init__(
+        self, path: Path, engine: MemoryEngine, clock: Clock, wanted: dict[str, Target], **options: Any
+    ) -> None:
+        self.journal, self.clock, self.metrics = Journal(path), clock, Metrics()
+        self.wanted = wanted
+        intents = Intents(self.journal, SETTLE, clock)
+        self.starter = Starter(intents, engine, wanted, self.metrics, on_failure=("told",), **options)
+        self.follower = Follower(intents, engine, self.metrics, on_end=("told",), every=EVERY, clock=clock)
+
+    def start_all(self) -> None:
+        while self.starter.start_next():
+            pass
+
+    def follow(self) -> None:
+        self.clock.forward(seconds=EVERY)
+        self.follower.follow_all()
+
+    def told(self) -> int:
+        with self.journal.reading() as connection:
+            return int(connection.execute("SELECT count(*) FROM outbox").fetchone()[0])
+
+    def counted(self, line: str) -> bool:
+        return line in self.metrics.render().decode().splitlines()
+
+
+Make = Callable[..., Receiver]
