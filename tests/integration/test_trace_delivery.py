@@ -1,0 +1,125 @@
+"""From a commit to what serves it: the joint between git, the cluster and the served model."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from roadie import gitops, rollout, trace
+from roadie.errors import RolloutError
+from roadie.evaluation import evaluate
+from tests.scenarios.cluster import FollowingCluster
+from tests.servers.inference import serve_model
+from tests.servers.kubernetes_api import KubernetesApi, serve_kubernetes
+from tests.unit.evaluation.models import BLUNT, SHARP, make_holdout, make_model
+
+KEY = "applications.jukebox.values"
+TARGET = rollout.Target("jukebox", "mlops-test", "jukebox-test")
+
+
+@pytest.fixture
+def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KubernetesApi]:
+    with serve_kubernetes(tmp_path) as server:
+        monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig))
+        yield server
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> FollowingCluster:
+    gitops.create_bare(gitops.examples() / "mlops-gitops", tmp_path / "gitops.git")
+    return FollowingCluster(tmp_path / "gitops.git", f"oci:{tmp_path / 'registry'}")
+
+
+def deploy(cluster: FollowingCluster, version: str) -> str:
+    return gitops.bump_version(
+        str(cluster.repository), "test/values.yaml", KEY, version=version, model_name="jukebox", environment="test"
+    ).commit
+
+
+def see_through(
+    cluster: FollowingCluster, api: KubernetesApi, version: str, commit: str = "", **options: Any
+) -> tuple[rollout.Verdict, rollout.Smoke | None]:
+    place = trace.Place(str(cluster.repository), "main", "test/values.yaml", KEY, "jukebox", "test")
+    given = {"timeout": 3.0, "say": lambda _: None, **options}
+    with api.following(cluster.look):
+        return trace.see_through(
+            place,
+            TARGET,
+            rollout.Wanted(version, "", commit=commit),
+            **{"timeout": 3.0, "say": lambda _: None, **options},
+        )
+
+
+def held(cluster: FollowingCluster) -> str | None:
+    return gitops.read_value(str(cluster.repository), "test/values.yaml", f"{KEY}.version").value
+
+
+def test_without_a_version_the_one_that_git_holds_is_waited_for(cluster: FollowingCluster, api: KubernetesApi) -> None:
+    deploy(cluster, "1.0")
+    verdict, shown = see_through(cluster, api, "")
+    assert (verdict.outcome, shown) == ("healthy", None)
+    assert "jukebox:1.0" in verdict.reason
+
+
+def test_a_version_that_fails_stays_where_nobody_asked_to_roll_back(
+    cluster: FollowingCluster, api: KubernetesApi
+) -> None:
+    deploy(cluster, "1.0")
+    cluster.fails = lambda *_: True
+    with pytest.raises(RolloutError, match=r"test does not serve jukebox 1\.0: .*; roll it back, or deploy another"):
+        see_through(cluster, api, "1.0", roll_back=False)
+    assert held(cluster) == "1.0"
+
+
+def test_a_version_that_somebody_replaced_meanwhile_is_nobody_s_failure(
+    cluster: FollowingCluster, api: KubernetesApi
+) -> None:
+    deploy(cluster, "1.0")
+    cluster.look(api)
+    ours = deploy(cluster, "1.1")
+    # Somebody is faster than the cluster: it never comes to see ours.
+    deploy(cluster, "1.2")
+    with api.following(lambda _: None):
+        verdict, _ = see_through(cluster, api, "1.1", ours, timeout=2.0)
+    assert verdict.outcome == "superseded", verdict
+    assert held(cluster) == "1.2"
+
+
+def test_a_rollback_that_is_refused_is_told_beside_the_failure(cluster: FollowingCluster, api: KubernetesApi) -> None:
+    deploy(cluster, "1.0")
+    deploy(cluster, "1.1")
+    gitops.rollback(str(cluster.repository), "jukebox", "test")
+    cluster.fails = lambda *_: True
+    with pytest.raises(RolloutError, match=r"it could not be rolled back either: test was rolled back to 1\.0"):
+        see_through(cluster, api, "1.0")
+
+
+def test_a_served_model_that_answers_as_the_gate_saw_it_is_tried_and_timed(
+    cluster: FollowingCluster, api: KubernetesApi, tmp_path: Path
+) -> None:
+    deploy(cluster, "1.0")
+    challenger = make_model(tmp_path / "model.onnx", SHARP)
+    with serve_model(challenger) as served:
+        _, shown = see_through(cluster, api, "1.0", trial=trace.Trial(served.url, samples_of(challenger, tmp_path)))
+    assert shown and shown.ok
+    assert shown.latency_ms["p99"] > 0
+
+
+def test_a_served_model_that_answers_otherwise_is_taken_back(
+    cluster: FollowingCluster, api: KubernetesApi, tmp_path: Path
+) -> None:
+    deploy(cluster, "1.0")
+    deploy(cluster, "1.1")
+    samples = samples_of(make_model(tmp_path / "model.onnx", SHARP), tmp_path)
+    other = make_model(tmp_path / "other.onnx", BLUNT)
+    with serve_model(other) as served, pytest.raises(RolloutError, match=r"does not agree .* rolled back by commit"):
+        see_through(cluster, api, "1.1", trial=trace.Trial(served.url, samples))
+    assert held(cluster) == "1.0"
+
+
+def samples_of(challenger: Path, folder: Path) -> Path:
+    holdout = make_holdout(folder / "holdout.parquet")
+    gate = {"metric": "log_loss", "resamples": 500}
+    evaluate(challenger, None, holdout, gate=gate, report=folder / "r.html", samples=folder / "samples.json")
+    return folder / "samples.json"
