@@ -85,10 +85,10 @@ class Intents:
         )
 
     def postpone(self, intent: Intent, error: str, seconds: float) -> None:
-        """Look at the intent again in `seconds`; as long as no create was sent, others may go first."""
+        """Look at the intent again in `seconds`; whoever holds its lease and sent no create lets others go first."""
         self._change(
             "UPDATE intents SET error = :error, next_look = :next,"
-            " state = CASE WHEN attempted = '' THEN 'waiting' ELSE state END,"
+            " state = CASE WHEN attempted = '' AND owner = :owner THEN 'waiting' ELSE state END,"
             " leased_until = CASE WHEN attempted = '' AND owner = :owner THEN '' ELSE leased_until END"
             " WHERE key = :key AND state = 'starting'",
             intent,
@@ -248,5 +248,6 @@ def _intent(row: sqlite3.Row, *, leased: bool) -> Intent:
         tries=row["tries"],
         misses=row["misses"],
         stop=row["stop"],
+        error=row["error"],
         leased=leased,
     )

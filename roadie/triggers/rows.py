@@ -110,6 +110,7 @@ class Intent:
         tries: How many creates were sent.
         misses: How many looks in a row did not find its run.
         stop: Why its run is to be stopped; empty when it is not.
+        error: What kept its run from starting the last time; may be empty.
         leased: Whether this receiver may create its run.
     """
 
@@ -124,4 +125,5 @@ class Intent:
     tries: int
     misses: int
     stop: str
+    error: str
     leased: bool

@@ -77,7 +77,7 @@ class Starter:
             self._hold(intent, code, why)
             return []
         if intent.tries * self._intents.settle >= _PATIENCE:
-            self._fail(intent, "it could not be started for a day; see the receiver's log")
+            self._fail(intent, f"it could not be started for a day: {intent.error}")
             return []
         try:
             rows = self._rows(target, intent)
@@ -116,11 +116,11 @@ class Starter:
         return self._count(str(intent.arguments.get("charts") or (declared.default if declared else "")))
 
     def _too_few(self, intent: Intent, target: Target, rows: int | None) -> bool:
-        before = self._intents.last_rows(intent.model)
+        before = self._intents.last_rows(intent.model) if rows is not None else None
         if rows is None or before is None or rows - before >= target.model.min_new_rows:
             return False
         why = (
-            f"the charts have {rows:,} rows, {rows - before:,} more than when the last run started, and at least"
+            f"the charts have {rows:,} rows and had {before:,} when the last run started; at least"
             f" {target.model.min_new_rows:,} new ones are asked for"
         )
         self._hold(intent, "few-new-rows", why)

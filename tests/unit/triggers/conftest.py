@@ -23,7 +23,7 @@ def make(tmp_path: Path, engine: MemoryEngine, clock: Clock) -> Iterator[Make]:
     made: list[Receiver] = []
 
     def make_one(**settings: Any) -> Receiver:
-        options = {name: settings.pop(name) for name in ("count",) if name in settings}
+        options = {name: settings.pop(name) for name in ("count", "settle") if name in settings}
         made.append(Receiver(tmp_path / "journal.db", engine, clock, targets(**settings), **options))
         return made[-1]
 

@@ -138,14 +138,15 @@ def test_a_run_that_the_engine_will_never_take_fails_at_once_and_is_told(make: M
 
 
 def test_a_run_that_cannot_be_started_for_a_day_is_given_up(make: Make, engine: MemoryEngine, clock: Clock) -> None:
-    receiver = make()
+    receiver = make(settle=3600)
     store(receiver.journal, receiver.wanted, [alert()])
     engine.faults["start"] = ["refuse"] * 10_000
-    for _ in range(1000):
+    for _ in range(30):
         receiver.start_all()
-        clock.forward(seconds=SETTLE + 1)
-    assert the_run(receiver.journal).state == "failed"
-    assert engine.calls.count("start") == 720
+        clock.forward(seconds=3601)
+    run = the_run(receiver.journal)
+    assert (run.state, run.error) == ("failed", "it could not be started for a day: the engine does not answer")
+    assert engine.calls.count("start") == 24
     assert receiver.told() == 1
 
 
@@ -158,6 +159,31 @@ def test_two_receivers_start_each_run_once(make: Make, engine: MemoryEngine) -> 
     while first.starter.start_next() or second.starter.start_next():
         pass
     assert len({run.name for run in engine.runs.values()}) == len(engine.runs) == 20
+
+
+def test_who_cannot_ask_the_engine_does_not_take_an_intent_from_who_can(
+    make: Make, engine: MemoryEngine, clock: Clock
+) -> None:
+    receiver, other = make(), make()
+    store(receiver.journal, receiver.wanted, [alert()])
+
+    class Slow(MemoryEngine):
+        """While the receiver looks, the other one does, too, and gets no answer."""
+
+        def find(self, name: str) -> Any:
+            if not engine.runs:
+                clock.forward(seconds=6)
+                engine.faults["find"] = ["refuse"]
+                other.starter.start_next()
+            return engine.find(name)
+
+        def start(self, *arguments: Any, **options: Any) -> Any:
+            return engine.start(*arguments, **options)
+
+    receiver.starter._engine = Slow(clock)
+    receiver.start_all()
+    assert the_run(receiver.journal).state == "running"
+    assert len(engine.runs) == 1
 
 
 def test_who_lost_the_lease_creates_nothing(make: Make, engine: MemoryEngine, clock: Clock) -> None:
@@ -262,7 +288,7 @@ def test_a_run_waits_for_new_rows_to_train_on(make: Make, engine: MemoryEngine) 
         receiver.start_all()
     codes = [entry.verdicts[0].code for entry in reversed(receiver.journal.timeline(9))]
     assert codes == ["accepted", "few-new-rows", "few-new-rows", "accepted", "few-new-rows"]
-    assert "1,150 rows, 50 more than when the last run started" in receiver.journal.timeline(1)[0].verdicts[0].why
+    assert "1,150 rows and had 1,100 when the last run started" in receiver.journal.timeline(1)[0].verdicts[0].why
     assert receiver.counted('roadie_events_held_back_total{code="few-new-rows",model="jukebox"} 3.0')
 
 

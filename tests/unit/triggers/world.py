@@ -195,11 +195,18 @@ class Receiver:
     """What one receiver does to a journal, step by step."""
 
     def __init__(
-        self, path: Path, engine: MemoryEngine, clock: Clock, wanted: dict[str, Target], **options: Any
+        self,
+        path: Path,
+        engine: MemoryEngine,
+        clock: Clock,
+        wanted: dict[str, Target],
+        *,
+        settle: float = SETTLE,
+        **options: Any,
     ) -> None:
         self.journal, self.clock, self.metrics = Journal(path), clock, Metrics()
         self.wanted = wanted
-        intents = Intents(self.journal, SETTLE, clock)
+        intents = Intents(self.journal, settle, clock)
         self.starter = Starter(intents, engine, wanted, self.metrics, on_failure=("told",), **options)
         self.follower = Follower(intents, engine, self.metrics, on_end=("told",), every=EVERY, clock=clock)
 
