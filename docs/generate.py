@@ -7,8 +7,9 @@ import difflib
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import docstring_parser
@@ -120,7 +121,7 @@ def _pipelines() -> Iterator[str]:
         pipeline = load_pipeline(str(path))
         yield f"## {pipeline.name}"
         yield str(pipeline.spec["pipelineInfo"].get("description", ""))
-        yield "Steps: " + ", ".join(f"`{name}`" for name in pipeline.steps.values()) + "."
+        yield "Steps: " + ", ".join(f"`{step.name}`" for step in pipeline.steps.values()) + "."
         yield _table(
             ("parameter", "type", "default", "meaning"),
             [
@@ -136,26 +137,70 @@ def _pipelines() -> Iterator[str]:
 
 
 def _configuration() -> Iterator[str]:
+    from components._cluster import Cluster
     from roadie.evaluation import GateConfig
     from roadie.training import Hyperparameters
+    from roadie.triggers import Config
 
-    yield "Dictionaries that the training pipeline takes. Unknown names are refused."
+    yield "Unknown names are refused everywhere. The first two are dictionaries that the training pipeline takes."
     yield from _model(Hyperparameters, "hyperparameters")
     yield from _model(GateConfig, "gate")
+    yield "## cluster settings"
+    yield "For `roadie compile --settings`: a mapping from the names of steps, or `all`, to these."
+    yield _fields(Cluster)
+    yield "## triggers.yaml"
+    yield "For `roadie listen --config`. Durations are written like 30m, 6h or 90d."
+    for part, place in _parts(Config):
+        yield f"### {place}" if place else "### at the top"
+        yield _unwrapped(part.__doc__)
+        yield _fields(part)
+
+
+def _parts(model: type[BaseModel]) -> Iterator[tuple[type[BaseModel], str]]:
+    """A model and those that its fields hold, each once, with the first place where it stands, `hooks.github`."""
+    seen: set[type[BaseModel]] = set()
+    waiting = [(model, "")]
+    while waiting:
+        part, place = waiting.pop(0)
+        if part not in seen:
+            seen.add(part)
+            yield part, place
+            fields = part.model_fields.items()
+            waiting += [(each, f"{place}.{name}".strip(".")) for name, field in fields for each in _held(field)]
+
+
+def _held(field: Any) -> list[type[BaseModel]]:
+    """The models in a field's type, however deep."""
+    found, waiting = [], [field.annotation]
+    while waiting:
+        each = waiting.pop()
+        waiting += get_args(each)
+        if isinstance(each, type) and issubclass(each, BaseModel):
+            found.append(each)
+    return found
 
 
 def _model(model: type[BaseModel], name: str) -> Iterator[str]:
     yield f"## {name}"
     yield _unwrapped(model.__doc__)
-    rows = []
-    for key, field in model.model_fields.items():
-        default = (
-            "required"
-            if field.is_required()
-            else f"`{json.dumps(field.get_default(call_default_factory=True), default=str)}`"
-        )
-        rows.append((f"`{key}`", default, field.description or ""))
-    yield _table(("name", "default", "meaning"), rows)
+    yield _fields(model)
+
+
+def _fields(model: type[BaseModel]) -> str:
+    rows = [(f"`{name}`", _field_default(field), field.description or "") for name, field in model.model_fields.items()]
+    return _table(("name", "default", "meaning"), rows)
+
+
+def _field_default(field: Any) -> str:
+    if field.is_required():
+        return "required"
+    match field.get_field_default(call_default_factory=True):
+        case BaseModel():
+            return "its defaults"
+        case timedelta() as duration:
+            return f"`{duration.days}d`" if duration else "`0s`"
+        case default:
+            return f"`{json.dumps(default, default=str)}`"
 
 
 def _described(parsed: docstring_parser.Docstring) -> str:

@@ -95,22 +95,19 @@ def _value(place: Place, name: str) -> str:
 
 
 class _History:
-    """What git says of revisions, each asked for once."""
+    """What git says of revisions, each asked for until it is known."""
 
     def __init__(self, place: Place, commit: str) -> None:
         self._place, self._commit = place, commit
         self._known: dict[str, gitops.Revision] = {}
 
     def at(self, revision: str) -> gitops.Revision:
-        """The revision; where git cannot tell now it is one without a version, which is no sign of anything."""
+        """The revision; one without a version where the branch does not have it. Raises GitOpsError."""
+        place = self._place
         if revision not in self._known:
-            place = self._place
-            try:
-                found = gitops.look_at(
-                    place.repository, revision, place.file, place.key, commit=self._commit, branch=place.branch
-                )
-            except GitOpsError:
-                found = None
+            found = gitops.look_at(
+                place.repository, revision, place.file, place.key, commit=self._commit, branch=place.branch
+            )
             if not found:
                 return gitops.Revision(None, contains=False)
             self._known[revision] = found

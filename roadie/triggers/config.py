@@ -68,14 +68,16 @@ ModelName = Annotated[str, AfterValidator(_check_model_name)]
 class Strict(BaseModel):
     """A part of the configuration; an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Secret(Strict):
     """Where a secret is: a file (read anew at each use, so that it can be rotated) or an environment variable."""
 
     file: Path | None = None
+    """A file whose first line it is."""
     env: str = ""
+    """The name of an environment variable."""
 
     @model_validator(mode="before")
     @classmethod
@@ -94,113 +96,167 @@ class Tls(Strict):
     """Certificate and key, PEM files."""
 
     certificate: Path
+    """The certificate, and those between it and the CA; read anew when the files change."""
     key: Path
+    """Its private key."""
 
 
 class Listen(Strict):
     """Where and how the receiver listens."""
 
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8080  # 0: any free one, which the log names
+    """The address; 0.0.0.0 in a pod."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """The port; 0 for any free one, which the log names."""
     tls: Tls | None = None
+    """Certificate and key; without them something in front has to end TLS."""
     max_body_bytes: int = Field(8 << 20, ge=2 << 20)
+    """The largest payload; a larger one is answered 413."""
     max_connections: int = Field(256, ge=1)
-    seconds_to_send: Seconds = 10.0  # head and body of a request must have arrived by then
+    """How many may be open at once; one more is answered 503."""
+    seconds_to_send: Seconds = 10.0
+    """By when head and body of a request must have arrived."""
 
 
 class Hook(Strict):
     """One sender: its bearer token (alertmanager), its token (gitlab) or its HMAC secret (github, gitea)."""
 
     secret: Secret
+    """Where it is."""
 
 
 class Hooks(Strict):
     """The senders that are listened to; a hook that is left out answers 404."""
 
     alertmanager: Hook | None = None
+    """`/hooks/alertmanager`, with a bearer token."""
     github: Hook | None = None
+    """`/hooks/github`, with the secret of X-Hub-Signature-256."""
     gitlab: Hook | None = None
+    """`/hooks/gitlab`, with the token of X-Gitlab-Token."""
     gitea: Hook | None = None
+    """`/hooks/gitea`, with the secret of X-Gitea-Signature; Forgejo sends the same."""
 
 
 class Page(Strict):
     """The page for people; with a password it asks for it (basic authentication, user `roadie`)."""
 
     password: Secret | None = None
+    """Its password; anyone may read the page without one."""
 
 
 class Alertmanager(Strict):
     """Alertmanager's own API: asked at start for what fires, and for silences while a run goes on."""
 
     url: Address
+    """Its address, with a path where it has one."""
     token: Secret | None = None
+    """A bearer token for it."""
     ca_file: Path | None = None
-    silence: Duration | None = None  # how long to silence an alert whose run was started
+    """The CA of its certificate, in PEM."""
+    silence: Duration | None = None
+    """How long to silence an alert whose run was started."""
 
 
 class Runs(Strict):
     """Where runs happen."""
 
     where: Literal["here", "cluster"] = "here"
-    state: Path = Path(".roadie")  # here: the folder of the runs
-    endpoint: str = ""  # cluster: KF_PIPELINES_ENDPOINT when empty
+    """On this machine, or on a cluster of Kubeflow Pipelines."""
+    state: Path = Path(".roadie")
+    """Here: the folder of the runs."""
+    endpoint: str = ""
+    """Cluster: the address of its API; that of KF_PIPELINES_ENDPOINT when empty."""
     namespace: str = ""
+    """Cluster: the profile's namespace, where KFP runs for many users."""
     experiment: str = "Default"
-    token: Secret | None = None  # the service account's token when left out
+    """Cluster: the experiment of the runs; made when it is not there."""
+    service_account: str = ""
+    """Cluster: the service account of the runs' pods; KFP's own default when empty."""
+    token: Secret | None = None
+    """Cluster: a bearer token; that of the pod's service account when left out."""
     ca_file: Path | None = None
+    """Cluster: the CA of its certificate, in PEM."""
     seconds_between_looks: Seconds = 10.0
-    # After so long a create whose answer was lost has taken effect, or never will (triggers-exactly-once.md).
+    """How often runs are looked at."""
     seconds_to_settle: Seconds = 120.0
+    """After so long, a create whose answer was lost has taken effect or never will."""
 
 
 class Notify(Strict):
     """Where outcomes are told."""
 
     url: Secret
+    """The webhook's address, which often is a secret itself."""
     format: Literal["json", "slack"] = "json"
+    """Facts by name, or a `text` as Slack, Mattermost and Microsoft Teams take it."""
 
 
 class GitOps(Strict):
     """The repository that says what is deployed, for the page and for a run's image and commit."""
 
     repository: Repository
+    """Its address; credentials come from GIT_USERNAME and GIT_PASSWORD (or GIT_TOKEN)."""
     branch: str = "main"
+    """The branch that is deployed."""
     environments: tuple[str, ...] = ("test", "stage")
+    """The folders of its values files."""
 
 
 class Push(Strict):
     """Which pushes start a run. Patterns as in gitignore's simple ones: fnmatch, `*` does not stop at a slash."""
 
     repository: Repository
+    """The repository that is pushed to; scheme, user and `.git` do not matter."""
     branches: Annotated[tuple[str, ...], Field(min_length=1)] = ("main",)
-    paths: tuple[str, ...] = ()  # none: every path
+    """Patterns of branches."""
+    paths: tuple[str, ...] = ()
+    """Patterns of files of which one must have changed; none for every push."""
 
 
 class Model(Strict):
     """What starts a run of a model, and what holds it back."""
 
     pipeline: str = "training"
+    """A name in compiled/pipelines, or the path of a compiled YAML."""
     parameters: dict[str, Any] = {}
-    # Label matchers; {model: <name>, retrain: "true"} when left out. None at all would match every alert there is.
+    """The pipeline's parameters; texts may hold {names} of the event."""
     alerts: Annotated[dict[str, str], Field(min_length=1)] | None = None
+    """The labels that an alert must have; `model: NAME` and `retrain: "true"` when left out."""
     pushes: tuple[Push, ...] = ()
+    """Which pushes start a run."""
     cool_down: Duration = timedelta(0)
+    """How long after an accepted event others are held back."""
     max_active: Annotated[int, Field(ge=1)] = 1
+    """How many runs may wait or go on at once."""
     when_active: Literal["skip", "queue", "supersede"] = "queue"
+    """What becomes of an event beyond that: it is held back, waits, or takes the place of the older ones."""
     min_new_rows: Annotated[int, Field(ge=0)] = 0
-    window: Duration | None = None  # gives {window_start} and {window_end}, which is when the alert began
+    """How many rows the charts must have gained since the last run."""
+    window: Duration | None = None
+    """The length of {window_start} to {window_end}, which is when the event began."""
 
 
 class Config(Strict):
     """triggers.yaml, whole."""
 
     journal: Path = Path(".roadie/journal.db")
+    """The file of the journal, on a disk that stays."""
     keep: Annotated[Duration, AfterValidator(_check_keep)] = timedelta(days=90)
+    """How long entries are kept."""
     listen: Listen = Listen()
+    """Where and how the receiver listens."""
     hooks: Hooks = Hooks()
+    """The senders that are listened to."""
     page: Page = Page()
+    """The page for people."""
     alertmanager: Alertmanager | None = None
+    """Alertmanager's own API."""
     runs: Runs = Runs()
+    """Where runs happen."""
     notify: tuple[Notify, ...] = ()
+    """Where outcomes are told."""
     gitops: GitOps | None = None
+    """The repository that says what is deployed."""
     models: dict[ModelName, Model] = {}
+    """What starts a run of which model."""

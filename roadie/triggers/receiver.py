@@ -72,6 +72,7 @@ def engine_of(config: RunsConfig) -> Engine:
         config.endpoint,
         namespace=config.namespace,
         experiment=config.experiment,
+        service_account=config.service_account,
         token=token if secret else None,
         ca_file=config.ca_file,
     )

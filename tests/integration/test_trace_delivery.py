@@ -41,7 +41,6 @@ def see_through(
     cluster: FollowingCluster, api: KubernetesApi, version: str, commit: str = "", **options: Any
 ) -> tuple[rollout.Verdict, rollout.Smoke | None]:
     place = trace.Place(str(cluster.repository), "main", "test/values.yaml", KEY, "jukebox", "test")
-    given = {"timeout": 3.0, "say": lambda _: None, **options}
     with api.following(cluster.look):
         return trace.see_through(
             place,
