@@ -20,6 +20,7 @@ from roadie.triggers import secrets
 from roadie.triggers.alertmanager import from_api
 from roadie.triggers.config import Alertmanager
 from roadie.triggers.events import Event
+from roadie.triggers.posting import NoRedirects
 from roadie.triggers.reading import optional_text
 from roadie.triggers.times import stamp, utc_now
 
@@ -38,20 +39,13 @@ class Silence:
     ends: str
 
 
-class _Stay(urllib.request.HTTPRedirectHandler):
-    """No redirects: they would carry the token elsewhere, and make a GET of a POST."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
-
-
 class AlertmanagerApi:
     """One Alertmanager. Every method may block for seconds, and raises TriggerError when it is not answered well."""
 
     def __init__(self, config: Alertmanager) -> None:
         self._base, self._token = f"{config.url}/api/v2", config.token
         self._host = urlsplit(config.url).netloc
-        self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=_context(config)), _Stay)
+        self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=_context(config)), NoRedirects)
 
     def alerts(self) -> tuple[Event, ...]:
         """What fires now, and is neither silenced nor inhibited; as the webhook would tell it."""

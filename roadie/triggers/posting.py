@@ -13,14 +13,14 @@ from roadie.errors import TriggerError
 SECONDS = 15.0
 
 
-class _Stay(urllib.request.HTTPRedirectHandler):
-    """No redirects: a 302 turns a POST into a GET, whose 200 says nothing about the message."""
+class NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Follow none: it would carry a token elsewhere, and a 302 makes a GET of a POST, whose 200 says nothing."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
+        """Make no request, so that the answer is the error that it is."""
 
 
-_OPENER = urllib.request.build_opener(_Stay)
+_OPENER = urllib.request.build_opener(NoRedirects)
 
 
 def post(url: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> None:
