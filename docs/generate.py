@@ -194,7 +194,7 @@ def _fields(model: type[BaseModel]) -> str:
 def _field_default(field: Any) -> str:
     if field.is_required():
         return "required"
-    match field.get_field_default(call_default_factory=True):
+    match field.get_default(call_default_factory=True):
         case BaseModel():
             return "its defaults"
         case timedelta() as duration:
