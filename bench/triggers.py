@@ -19,7 +19,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from roadie.triggers.journal import Journal
+from roadie.triggers.journal.journal import Journal
 from tests.servers.kfp_api import serving
 from tests.servers.process import free_port
 from tests.servers.receiver import Receiver, alert, payload, post

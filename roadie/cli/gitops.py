@@ -237,7 +237,9 @@ def _conclude(repo: str, done: "Bumped", options: dict[str, Any], as_json: bool)
         followed = follow(repo, done.review, done.commit, proposal=proposal, merge=merge, timeout=wait)
         state = followed.state
     if as_json:
-        click.echo(json.dumps({**asdict(done), "in_place": done.in_place or state == "merged", "state": state}, indent=2))
+        click.echo(
+            json.dumps({**asdict(done), "in_place": done.in_place or state == "merged", "state": state}, indent=2)
+        )
     else:
         _show(done)
     if options["wait"] and state == "open":

@@ -15,6 +15,7 @@ from roadie.gitops.bump import Bumped, bump
 from roadie.gitops.deploy import bump_version
 from roadie.gitops.edits import Edit
 from roadie.gitops.environments import Deployment, Layout, status
+from roadie.gitops.failures import UnreachableError
 from roadie.gitops.layout import create_bare, examples, init_repositories
 from roadie.gitops.promotion import promote, rollback
 from roadie.gitops.proposal import Proposal, follow
@@ -31,6 +32,7 @@ __all__ = [
     "Layout",
     "Proposal",
     "Revision",
+    "UnreachableError",
     "bump",
     "bump_version",
     "create_bare",

@@ -1,12 +1,11 @@
 """Triggers: alerts and pushes start runs, each exactly once.
 
-A message passes through these files, in this order:
+A message passes through these folders, in this order:
 
-- ``server`` and ``connections`` take it in, ``app`` and ``hooks`` see to it that its sender is who he says (``auth``)
-  and understand it (``alertmanager``, ``pushes``): it becomes events (``events``);
-- ``recorder`` stores them with what is decided about them (``deciding``) in the ``journal``; then comes the answer;
-- ``worker`` starts a run for each intent in the journal, follows it to its end, and tells people;
-- ``page_routes`` and ``page`` show it all.
+- ``web`` takes it in and sees to it that its sender is who he says; ``senders`` make events of it (``events``);
+- ``rules`` say what follows, and ``journal`` stores both in one synced transaction; then comes the answer;
+- ``work`` starts a run for each intent in the journal, follows it to its end, and tells people;
+- ``page`` shows it all.
 
 :func:`load` reads triggers.yaml (``config``), :func:`describe` says what it means, and :func:`listen` puts everything
 together (``receiver``).

@@ -214,11 +214,27 @@ class Push(Strict):
     """Patterns of files of which one must have changed; none for every push."""
 
 
+class PipelineSource(Strict):
+    """A repository whose compiled pipeline is run: as the pushed commit has it, or else the branch's tip.
+
+    The run's `source` and `revision` name them, unless `parameters` do.
+    """
+
+    repository: Repository
+    """Its address; credentials come from GIT_USERNAME and GIT_PASSWORD (or GIT_TOKEN)."""
+    branch: str = "main"
+    """The branch; a pushed commit has to be on it."""
+    file: str = "compiled/pipelines/training.yaml"
+    """The compiled YAML in it."""
+
+
 class Model(Strict):
     """What starts a run of a model, and what holds it back."""
 
     pipeline: str = "training"
-    """A name in compiled/pipelines, or the path of a compiled YAML."""
+    """A name in compiled/pipelines, or the path of a compiled YAML; with `from_git` it tells the parameters alone."""
+    from_git: PipelineSource | None = None
+    """Where the pipeline is read from as a run starts, so that a push trains with the code that was pushed."""
     parameters: dict[str, Any] = {}
     """The pipeline's parameters; texts may hold {names} of the event."""
     alerts: Annotated[dict[str, str], Field(min_length=1)] | None = None

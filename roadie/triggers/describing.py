@@ -19,7 +19,9 @@ def describe(config: Config) -> Iterator[str]:
     yield f"listens on {scheme}://{config.listen.host}:{config.listen.port} to {hooks}"
     where = "on this machine" if config.runs.where == "here" else "on the cluster"
     for name, model in config.models.items():
-        yield f"{name}: runs the pipeline {model.pipeline} {where}"
+        source = model.from_git
+        pipeline = f"{source.file} of {source.repository}" if source else model.pipeline
+        yield f"{name}: runs the pipeline {pipeline} {where}"
         for line in _model(name, model, alerts=config.hooks.alertmanager is not None):
             yield f"  {line}"
 

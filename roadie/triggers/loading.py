@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from roadie.errors import TriggerError, UsageError
 from roadie.runs import Parameter, Pipeline, load_pipeline, require_real_places
-from roadie.triggers import certificates, placeholders, secrets
+from roadie.triggers import placeholders, secrets
 from roadie.triggers.config import NAMES, Config, Model, Secret, Strict
+from roadie.triggers.web import certificates
 
 # Parameters that every run is given, where its pipeline has them.
 GIVEN = frozenset({"trigger", "model_name"})

@@ -5,18 +5,18 @@ from functools import partial
 from roadie.errors import RunError, TriggerError
 from roadie.runs import Cluster, Engine, Here
 from roadie.triggers import logs, secrets
-from roadie.triggers.alertmanager_api import AlertmanagerApi
-from roadie.triggers.app import create_app
-from roadie.triggers.arguments import load_targets
-from roadie.triggers.catching_up import catch_up
 from roadie.triggers.config import Config
 from roadie.triggers.config import Runs as RunsConfig
-from roadie.triggers.journal import Journal
+from roadie.triggers.journal.journal import Journal
+from roadie.triggers.journal.recorder import Recorder
 from roadie.triggers.metrics import Metrics
-from roadie.triggers.page_routes import page_routes
-from roadie.triggers.recorder import Recorder
-from roadie.triggers.server import Server, bind
-from roadie.triggers.worker import Worker
+from roadie.triggers.page.routes import page_routes
+from roadie.triggers.rules.arguments import load_targets
+from roadie.triggers.web.app import create_app
+from roadie.triggers.web.server import Server, bind
+from roadie.triggers.work.alertmanager_api import AlertmanagerApi
+from roadie.triggers.work.catching_up import catch_up
+from roadie.triggers.work.worker import Worker
 
 
 def listen(config: Config) -> None:

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from roadie.errors import TriggerError
-from roadie.triggers import catching_up as catching_up_module
-from roadie.triggers.alertmanager_api import AlertmanagerApi
-from roadie.triggers.catching_up import catch_up
 from roadie.triggers.config import Alertmanager, Model
-from roadie.triggers.journal import Journal
+from roadie.triggers.journal.journal import Journal
+from roadie.triggers.journal.recorder import Recorder
 from roadie.triggers.metrics import Metrics
-from roadie.triggers.recorder import Recorder
+from roadie.triggers.senders import catching_up as catching_up_module
+from roadie.triggers.work.alertmanager_api import AlertmanagerApi
+from roadie.triggers.work.catching_up import catch_up
 from tests.integration.test_triggers_hooks import receiving, wait_until
 from tests.servers.alertmanager import AlertmanagerServer, serve_alertmanager, webhook
 from tests.servers.process import free_port

@@ -21,17 +21,17 @@ from typing import Any
 import pytest
 
 from roadie.errors import TriggerError
-from roadie.triggers import app as app_module
-from roadie.triggers import hooks as hooks_module
-from roadie.triggers import server as server_module
-from roadie.triggers.app import create_app
-from roadie.triggers.arguments import load_targets
 from roadie.triggers.config import Config
-from roadie.triggers.journal import Journal
+from roadie.triggers.journal.journal import Journal
+from roadie.triggers.journal.recorder import Recorder
 from roadie.triggers.logs import KeyValue
 from roadie.triggers.metrics import Metrics
-from roadie.triggers.recorder import Recorder
-from roadie.triggers.server import Server, bind
+from roadie.triggers.rules.arguments import load_targets
+from roadie.triggers.web import app as app_module
+from roadie.triggers.web import hooks as hooks_module
+from roadie.triggers.web import server as server_module
+from roadie.triggers.web.app import create_app
+from roadie.triggers.web.server import Server, bind
 from tests.servers.token_service import make_certificate
 from tests.unit.triggers.test_alertmanager import alert, payload
 from tests.unit.triggers.test_pushes import MAKE, headers

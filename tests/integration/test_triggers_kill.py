@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from roadie.triggers.deciding import key_of
-from roadie.triggers.journal import Journal
+from roadie.triggers.journal.journal import Journal
+from roadie.triggers.rules.deciding import key_of
 from tests.servers.kfp_api import Fault, KfpApi, serving
 from tests.servers.process import free_port
 from tests.servers.receiver import Receiver, alert, payload, post

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from roadie.triggers.journal import Journal
+from roadie.triggers.journal.journal import Journal
 from tests.integration.test_triggers_hooks import ALERT, BEARER, SECRET, head_of, read_to_end
 from tests.servers.process import free_port, running
 

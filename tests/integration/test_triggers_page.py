@@ -16,16 +16,16 @@ from urllib.parse import urlsplit
 import pytest
 
 from roadie.errors import TriggerError
-from roadie.triggers.app import create_app
-from roadie.triggers.arguments import load_targets
 from roadie.triggers.config import Config, Listen
 from roadie.triggers.events import Event
-from roadie.triggers.journal import Journal
+from roadie.triggers.journal.journal import Journal
+from roadie.triggers.journal.recorder import Recorder
+from roadie.triggers.journal.rows import Entry
 from roadie.triggers.metrics import Metrics
-from roadie.triggers.page_routes import Deployed, Told, page_routes
-from roadie.triggers.recorder import Recorder
-from roadie.triggers.rows import Entry
-from roadie.triggers.server import Server
+from roadie.triggers.page.routes import Deployed, Told, page_routes
+from roadie.triggers.rules.arguments import load_targets
+from roadie.triggers.web.app import create_app
+from roadie.triggers.web.server import Server
 from tests.servers.browser import Browser, browser, text_of
 from tests.unit.triggers import page_rows as rows
 

@@ -19,8 +19,8 @@ import pytest
 from kfp import compiler, dsl
 
 from roadie import gitops, modelcar
-from roadie.triggers.journal import Journal
-from roadie.triggers.rows import Entry, RunRow
+from roadie.triggers.journal.journal import Journal
+from roadie.triggers.journal.rows import Entry, RunRow
 from tests.servers.alertmanager import AlertmanagerServer, serve_alertmanager, webhook
 from tests.servers.git_http import git
 from tests.servers.process import free_port, running

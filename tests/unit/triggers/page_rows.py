@@ -7,7 +7,7 @@ from typing import Any
 
 from roadie.gitops import Deployment
 from roadie.triggers.config import Config
-from roadie.triggers.rows import Decided, Entry, RunRow
+from roadie.triggers.journal.rows import Decided, Entry, RunRow
 
 NOW = datetime(2026, 3, 14, 9, 26, 53, tzinfo=UTC)
 REPOSITORY = "https://git.example.com/music/mlops-gitops.git"

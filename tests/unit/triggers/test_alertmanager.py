@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roadie.errors import TriggerError
-from roadie.triggers import alertmanager
-from roadie.triggers.reading import decode
+from roadie.triggers.senders import alertmanager
+from roadie.triggers.senders.reading import decode
 from tests.conftest import SHARED
 
 RECORDED = sorted((SHARED / "alertmanager").glob("*.json")) if SHARED.is_dir() else []

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from roadie.errors import TriggerError
-from roadie.triggers.arguments import Order, order, trigger
-from roadie.triggers.deciding import key_of
 from roadie.triggers.events import Event
+from roadie.triggers.rules.arguments import Order, order, trigger
+from roadie.triggers.rules.deciding import key_of
 from tests.unit.triggers.world import NOON, alert, push, targets
 
 

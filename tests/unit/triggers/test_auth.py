@@ -5,7 +5,7 @@ import hmac
 
 import pytest
 
-from roadie.triggers.auth import is_signed, may_send
+from roadie.triggers.web.auth import is_signed, may_send
 
 SECRET = "correct horse battery staple é"
 BODY = b'{"alerts": []}'

@@ -9,10 +9,11 @@ import pytest
 import yaml
 
 from roadie.errors import TriggerError
-from roadie.triggers import alertmanager, secrets
+from roadie.triggers import secrets
 from roadie.triggers.config import NAMES, Config, Secret
 from roadie.triggers.loading import load
-from roadie.triggers.reading import decode
+from roadie.triggers.senders import alertmanager
+from roadie.triggers.senders.reading import decode
 from tests.servers.token_service import make_certificate
 from tests.unit.docs.pages import Block, blocks
 

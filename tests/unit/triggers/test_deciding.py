@@ -4,9 +4,10 @@ from datetime import timedelta
 import pytest
 
 from roadie.triggers.config import Model, Push
-from roadie.triggers.deciding import History, Verdict, decide, key_of, superseded
 from roadie.triggers.events import Event
-from roadie.triggers.matching import concerned, normalise
+from roadie.triggers.rules.deciding import History, Verdict, decide, key_of, superseded
+from roadie.triggers.rules.matching import concerned
+from roadie.triggers.senders.addresses import normalise
 from tests.unit.triggers.world import NOON, alert, push
 
 PUSHES = (Push(repository="git@GIT.example.com:team/model", branches=("main", "release/*"), paths=("*.py", "data/*")),)

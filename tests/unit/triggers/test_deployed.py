@@ -5,12 +5,13 @@ import pytest
 
 from roadie import gitops
 from roadie.triggers.config import GitOps
-from roadie.triggers.deployed import Deployed
-from roadie.triggers.following import Follower
-from roadie.triggers.intents import Intents
-from roadie.triggers.journal import Journal
+from roadie.triggers.journal.intents import Intents
+from roadie.triggers.journal.journal import Journal
 from roadie.triggers.metrics import Metrics
-from roadie.triggers.starting import Starter
+from roadie.triggers.work.deployed import Deployed
+from roadie.triggers.work.following import Follower
+from roadie.triggers.work.pipelines import Pipelines
+from roadie.triggers.work.starting import Starter
 from tests.unit.triggers.world import NOON, Clock, MemoryEngine, alert, store, targets, the_run
 
 DIGEST = f"sha256:{'1' * 64}"
@@ -70,14 +71,14 @@ def test_a_repository_that_cannot_be_read_leaves_what_was_known(
 
 
 def test_a_run_on_a_cluster_gets_version_image_and_commits_from_the_repository(
-    repository: str, journal: Journal
+    repository: str, journal: Journal, tmp_path: Path
 ) -> None:
     clock = Clock()
     engine, wanted = MemoryEngine(clock), targets(parameters={"image": "registry.example/jukebox"})
     intents = Intents(journal, 1.0, clock)
     deployed = Deployed(GitOps(repository=repository), journal, clock)
     store(journal, wanted, [alert()])
-    Starter(intents, engine, wanted, Metrics()).start_next()
+    Starter(intents, engine, wanted, Metrics(), Pipelines(tmp_path)).start_next()
     in_test = deploy(repository, "test", "run-1")
     deploy(repository, "stage", "somebody-elses")
     engine.set("run-1", state="succeeded")
@@ -91,13 +92,13 @@ def test_a_run_on_a_cluster_gets_version_image_and_commits_from_the_repository(
     assert the_run(journal).commits == (in_test,)
 
 
-def test_a_commit_that_comes_after_the_end_is_added(repository: str, journal: Journal) -> None:
+def test_a_commit_that_comes_after_the_end_is_added(repository: str, journal: Journal, tmp_path: Path) -> None:
     clock = Clock()
     engine, wanted = MemoryEngine(clock), targets()
     intents = Intents(journal, 1.0, clock)
     deployed = Deployed(GitOps(repository=repository), journal, clock)
     store(journal, wanted, [alert()])
-    Starter(intents, engine, wanted, Metrics()).start_next()
+    Starter(intents, engine, wanted, Metrics(), Pipelines(tmp_path)).start_next()
     engine.set("run-1", state="succeeded")
     clock.forward(seconds=11)
     Follower(intents, engine, Metrics(), refresh=deployed.refresh, clock=clock).follow_all()

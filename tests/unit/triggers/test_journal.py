@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from roadie.errors import TriggerError
-from roadie.triggers.database import FORMAT
-from roadie.triggers.journal import Journal
+from roadie.triggers.journal.database import FORMAT
+from roadie.triggers.journal.journal import Journal
 from tests.unit.triggers.world import NOON, alert, alerts, push, store, targets, verdict
 
 DAY = timedelta(days=1)
@@ -270,7 +270,7 @@ FULL = """
 import resource, sys
 from pathlib import Path
 from roadie.errors import TriggerError
-from roadie.triggers.journal import Journal
+from roadie.triggers.journal.journal import Journal
 from tests.unit.triggers.world import alert, alerts, store, targets
 journal = Journal(Path(sys.argv[1]))
 store(journal, targets(max_active=9), [alert("first")])
@@ -290,7 +290,7 @@ READ_ONLY = """
 import os, sys
 from pathlib import Path
 from roadie.errors import TriggerError
-from roadie.triggers.journal import Journal
+from roadie.triggers.journal.journal import Journal
 from tests.unit.triggers.world import alert, store, targets
 if os.geteuid() == 0:
     os.setegid(65534)

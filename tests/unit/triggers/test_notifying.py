@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from roadie.errors import TriggerError
-from roadie.triggers import posting
 from roadie.triggers.config import Config
-from roadie.triggers.intents import Intents
-from roadie.triggers.journal import Journal
-from roadie.triggers.messages import as_slack
-from roadie.triggers.notifying import SILENCE, Notifier, targets_of
-from roadie.triggers.outbox import Outbox
-from roadie.triggers.rows import Facts
+from roadie.triggers.journal.intents import Intents
+from roadie.triggers.journal.journal import Journal
+from roadie.triggers.journal.outbox import Outbox
+from roadie.triggers.journal.rows import Facts
+from roadie.triggers.work import posting
+from roadie.triggers.work.messages import as_slack
+from roadie.triggers.work.notifying import SILENCE, Notifier, targets_of
 from tests.unit.triggers.world import NOON, Clock, MemoryEngine, alert, store, targets, the_run
 
 PATH = "/services/T00/B00/very-secret"

@@ -13,10 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roadie.triggers import page
-from roadie.triggers import page_view as view
-from roadie.triggers import page_words as words
-from roadie.triggers.rows import Decided, Entry
+from roadie.triggers.journal.rows import Decided, Entry
+from roadie.triggers.page import rendering, view, words
 from tests.unit.triggers.page_rows import (
     CONFIG,
     IMAGE,
@@ -34,7 +32,7 @@ from tests.unit.triggers.page_rows import (
     waiting,
 )
 
-FRAME = page.Frame(words.moment(NOW, NOW), tuple(CONFIG.models))
+FRAME = rendering.Frame(words.moment(NOW, NOW), tuple(CONFIG.models))
 HOSTILE = "</title></style><script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7 * 7 }}"
 
 
@@ -72,16 +70,16 @@ class Reading(HTMLParser):
 
 
 def overview(
-    entries: Sequence[Entry] = (), known: Known | None = None, frame: page.Frame = FRAME, older: int | None = None
+    entries: Sequence[Entry] = (), known: Known | None = None, frame: rendering.Frame = FRAME, older: int | None = None
 ) -> Reading:
     """The first page, with these events and what they led to."""
     known = known or Known()
     rows = [each.run for entry in entries for each in entry.verdicts if each.run]
     models = [view.model_view(name, ("test", "stage"), known.rows, None, NOW, REPOSITORY) for name in frame.models]
     at = words.moment(known.at, NOW) if known.at else None
-    document = page.render_overview(
+    document = rendering.render_overview(
         frame,
-        page.Deployments(("test", "stage"), models, at, known.error),
+        rendering.Deployments(("test", "stage"), models, at, known.error),
         [view.run_view(row, NOW, REPOSITORY) for row in rows],
         view.days(entries, NOW, REPOSITORY),
         ("alertmanager", "github"),
@@ -97,7 +95,7 @@ def story(entry: Entry, known: Known | None = None) -> Reading:
     told = view.story_view(entry.verdicts[0].key, entry, known.rows, NOW, REPOSITORY)
     assert told
     assert told.run
-    return Reading(page.render_story(FRAME, told, told.run))
+    return Reading(rendering.render_story(FRAME, told, told.run))
 
 
 def test_a_model_shows_what_is_deployed_where_since_when_and_by_which_commit() -> None:
@@ -279,9 +277,9 @@ def test_there_is_a_next_page_where_there_are_older_events() -> None:
 
 def test_a_later_page_leads_back_to_the_newest() -> None:
     days = view.days([alert(1, held())], NOW, REPOSITORY)
-    shown = Reading(page.render_journal(FRAME, days, older=7))
+    shown = Reading(rendering.render_journal(FRAME, days, older=7))
     assert {"./", "./?before=7"} <= set(shown.links)
-    assert "Nothing older is in the journal." in Reading(page.render_journal(FRAME, ())).text
+    assert "Nothing older is in the journal." in Reading(rendering.render_journal(FRAME, ())).text
 
 
 def test_a_run_has_a_page_with_the_whole_chain() -> None:
@@ -312,11 +310,11 @@ def test_an_event_without_a_run_has_no_story() -> None:
 
 
 def test_the_policy_allows_the_pages_own_style_and_nothing_else() -> None:
-    document = page.render_message(FRAME, "Nothing here", "There is no such run.")
+    document = rendering.render_message(FRAME, "Nothing here", "There is no such run.")
     style = re.search(r"<style>(.*?)</style>", document, re.DOTALL)
     assert style
     digest = b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
-    policy = page.security_policy()
+    policy = rendering.security_policy()
     assert f"style-src 'sha256-{digest}'" in policy
     assert policy.startswith("default-src 'none'; ")
     assert "unsafe" not in policy
@@ -324,7 +322,7 @@ def test_the_policy_allows_the_pages_own_style_and_nothing_else() -> None:
 
 
 def test_no_template_has_what_the_policy_forbids_or_switches_escaping_off() -> None:
-    for template in page.TEMPLATES.glob("*.j2"):
+    for template in rendering.TEMPLATES.glob("*.j2"):
         text = template.read_text(encoding="utf-8")
         assert not re.search(r"<script|\sstyle=|\son\w+=|\|\s*safe|autoescape|<form|src=", text), template.name
 

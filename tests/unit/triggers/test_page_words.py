@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roadie.triggers import page_words as words
+from roadie.triggers.page import words
 from tests.unit.triggers.page_rows import IMAGE, NOW
 
 DANGEROUS = [

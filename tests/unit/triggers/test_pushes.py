@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roadie.errors import TriggerError
-from roadie.triggers import pushes
 from roadie.triggers.events import Event
+from roadie.triggers.senders import pushes
 
 NOW = datetime(2026, 3, 1, 10, 0, 0, 123456, UTC)
 BEFORE, AFTER, NONE = "a" * 40, "b" * 40, "0" * 40

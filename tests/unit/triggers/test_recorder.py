@@ -9,9 +9,9 @@ import pytest
 
 from roadie.errors import TriggerError
 from roadie.triggers.events import Event
-from roadie.triggers.journal import Journal
+from roadie.triggers.journal.journal import Journal
+from roadie.triggers.journal.recorder import Receipt, Recorder
 from roadie.triggers.metrics import Metrics
-from roadie.triggers.recorder import Receipt, Recorder
 from tests.unit.triggers.world import NOON, alert, alerts, targets
 
 

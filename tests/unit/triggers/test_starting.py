@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from roadie.errors import DataError
-from roadie.triggers.counting import count_rows
+from roadie.triggers.work.counting import count_rows
 from tests.unit.triggers.world import NOON, SETTLE, Clock, Make, MemoryEngine, alert, alerts, store, the_run
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from roadie.triggers.config import Config
-from roadie.triggers.journal import Journal
+from roadie.triggers.journal.journal import Journal
 from roadie.triggers.metrics import Metrics
 from roadie.triggers.times import utc_now
-from roadie.triggers.worker import Worker
+from roadie.triggers.work.worker import Worker
 from tests.unit.triggers.world import NOON, MemoryEngine, alert, alerts, store, targets, the_run
 
 

@@ -9,17 +9,18 @@ from typing import Any
 
 from roadie.errors import RunError
 from roadie.runs import ENDED, Pipeline, Run, RunRefusedError
-from roadie.triggers.arguments import Target
 from roadie.triggers.config import Model
-from roadie.triggers.deciding import Verdict
 from roadie.triggers.events import Event
-from roadie.triggers.following import Follower
-from roadie.triggers.intents import Intents
-from roadie.triggers.journal import Journal
+from roadie.triggers.journal.intents import Intents
+from roadie.triggers.journal.journal import Journal
+from roadie.triggers.journal.rows import RunRow
+from roadie.triggers.journal.storing import Receipt, Storing
 from roadie.triggers.metrics import Metrics
-from roadie.triggers.rows import RunRow
-from roadie.triggers.starting import Starter
-from roadie.triggers.storing import Receipt, Storing
+from roadie.triggers.rules.arguments import Target
+from roadie.triggers.rules.deciding import Verdict
+from roadie.triggers.work.following import Follower
+from roadie.triggers.work.pipelines import Pipelines
+from roadie.triggers.work.starting import Starter
 
 SETTLE, EVERY = 120.0, 10.0  # seconds until a lost create is lost for good, and between looks at a run
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -207,7 +208,8 @@ class Receiver:
         self.journal, self.clock, self.metrics = Journal(path), clock, Metrics()
         self.wanted = wanted
         intents = Intents(self.journal, settle, clock)
-        self.starter = Starter(intents, engine, wanted, self.metrics, on_failure=("told",), **options)
+        pipelines = Pipelines(path.parent / "pipelines")
+        self.starter = Starter(intents, engine, wanted, self.metrics, pipelines, on_failure=("told",), **options)
         self.follower = Follower(intents, engine, self.metrics, on_end=("told",), every=EVERY, clock=clock)
 
     def start_all(self) -> None:

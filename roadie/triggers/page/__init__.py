@@ -1,0 +1,1 @@
+"""The page for people: rows to views to one HTML document without script."""

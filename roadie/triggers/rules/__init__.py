@@ -1,0 +1,1 @@
+"""What follows from an event: for which models, whether a run starts, and with which arguments. Pure."""

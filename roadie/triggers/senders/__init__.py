@@ -1,0 +1,1 @@
+"""What senders say, as events: Alertmanager's webhook and API, pushes of the Git hosts."""

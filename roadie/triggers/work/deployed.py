@@ -1,0 +1,67 @@
+"""What is deployed where, as the GitOps repository said when it was last read; for the page, and for runs' commits."""
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from roadie.errors import RoadieError
+from roadie.triggers.config import GitOps
+from roadie.triggers.journal.journal import Journal
+from roadie.triggers.times import utc_now
+
+if TYPE_CHECKING:
+    from roadie.gitops import Deployment
+
+_log = logging.getLogger(__name__)
+_RUN = "Roadie-Run"
+
+
+class Deployed:
+    """The deployments in memory, refreshed in the background.
+
+    Attributes:
+        rows: Every model in every environment; those of the last time that the repository could be read.
+        at: When that was; None before the first time.
+        error: Why it could not be read since; empty when it could.
+    """
+
+    def __init__(self, config: GitOps, journal: Journal, clock: Callable[[], datetime] = utc_now) -> None:
+        self._config, self._journal, self._clock = config, journal, clock
+        self._lock = threading.Lock()
+        self.rows: Sequence[Deployment] = ()
+        self.at: datetime | None = None
+        self.error = ""
+
+    def refresh(self) -> None:
+        """Read the repository, and note the commits that name a run of the journal. Never raises RoadieError."""
+        from roadie import gitops
+
+        config = self._config
+        with self._lock:
+            try:
+                self.rows = gitops.status(config.repository, config.environments, branch=config.branch)
+                self.at, self.error = self._clock(), ""
+                for row in sorted(self.rows, key=lambda row: row.time):
+                    self._note(row)
+            except RoadieError as error:
+                self.error = str(error)
+                _log.warning("deployments not read", extra={"fields": {"why": error}})
+
+    def _note(self, row: "Deployment") -> None:
+        """Note the row's commit, and what it deployed, with the run that it names."""
+        run_id = next(iter(row.trailers.get(_RUN, ())), "")
+        with self._journal.writing() as connection:
+            found = connection.execute(
+                "SELECT key, commits, arguments FROM intents WHERE run_id = ? AND run_id <> ''", (run_id,)
+            ).fetchone()
+            commits = json.loads(found["commits"]) if found else []
+            if found is None or row.commit in commits:
+                return
+            image = f"{json.loads(found['arguments']).get('image', '')}@{row.digest}".strip("@")
+            connection.execute(
+                "UPDATE intents SET commits = ?, decision = 'promote', version = ?, image = ? WHERE key = ?",
+                (json.dumps([*commits, row.commit]), row.version, image, found["key"]),
+            )
