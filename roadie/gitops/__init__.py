@@ -14,7 +14,7 @@ from roadie.gitops.access import Access
 from roadie.gitops.bump import Bumped, bump
 from roadie.gitops.deploy import bump_version
 from roadie.gitops.edits import Edit
-from roadie.gitops.environments import Deployment, Layout, status
+from roadie.gitops.environments import Deployment, Layout, deployed, status
 from roadie.gitops.failures import UnreachableError
 from roadie.gitops.layout import create_bare, examples, init_repositories
 from roadie.gitops.promotion import promote, rollback
@@ -36,6 +36,7 @@ __all__ = [
     "bump",
     "bump_version",
     "create_bare",
+    "deployed",
     "examples",
     "follow",
     "get_scalar",

@@ -84,6 +84,20 @@ def status(
     return found
 
 
+def deployed(
+    repo: str,
+    environment: str,
+    model: str,
+    *,
+    branch: str = "main",
+    layout: Layout = APP_OF_APPS,
+    access: Access | None = None,
+) -> Deployment | None:
+    """A model's version in one environment, and the commit that set it; None when there is none."""
+    with Repository(repo, branch, access) as repository:
+        return deployment_of(repository, repository.fetch(), environment, model, layout)
+
+
 def states_of(repository: Repository, tip: str, file: str, key: str) -> Iterator[State]:
     """What each commit that changed the model's version left there, newest first.
 

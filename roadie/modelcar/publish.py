@@ -79,6 +79,8 @@ def publish(
         annotations={name: value for name, value in annotations.items() if value},
         access=access,
     )
+    # By these a node may call what it runs; whoever looks at its pods has to know them.
+    provenance["manifests"] = " ".join(pushed.manifests)
     return Published(
         pushed.reference,
         version,

@@ -42,13 +42,17 @@ class PushedLayer:
 
 @dataclass(frozen=True)
 class Pushed:
-    """The image that the tag names now. `existed`: it named it before, and nothing was written."""
+    """The image that the tag names now. `existed`: it named it before, and nothing was written.
+
+    `manifests` are the digests of its platforms, where it is an index: a node may call what it runs by one of them.
+    """
 
     reference: str
     digest: str
     uploaded_bytes: int
     layers: tuple[PushedLayer, ...]
     existed: bool
+    manifests: tuple[str, ...] = ()
 
 
 def push(
@@ -135,15 +139,14 @@ class _Push:
             PushedLayer(layer.label, blob.digest, layer.size, blob.sent > 0)
             for layer, blob in zip(self.layers, blobs, strict=True)
         ]
-        return self._pushed(image.top.digest, sent, pushed, existed=existed)
+        return self._pushed(image.top, image.manifests, sent, pushed, existed=existed)
 
     def _compare(self, standing: Document) -> Pushed:
         """The tag stands and may not move: the files are only hashed, nothing is sent."""
         digests = self._all([partial(self._digest, layer) for layer in self.layers])
         image = self._compose(digests)
-        if image.top.digest != standing.digest and essence(image.documents) != essence(
-            documents_of(self.store, standing)
-        ):
+        same = image.top.digest == standing.digest
+        if not same and essence(image.documents) != essence(documents_of(self.store, standing)):
             raise ModelCarError(
                 f"{self.store.reference} exists already as {standing.digest[:19]}... and this would be "
                 f"{image.top.digest[:19]}...: push under a new tag, or move this one with --move-tag."
@@ -152,7 +155,8 @@ class _Push:
             PushedLayer(layer.label, digest, layer.size, uploaded=False)
             for layer, digest in zip(self.layers, digests, strict=True)
         ]
-        return self._pushed(standing.digest, 0, layers, existed=True)
+        manifests = image.manifests if same or not standing.is_index else manifests_of(self.store, standing)
+        return self._pushed(standing, manifests, 0, layers, existed=True)
 
     def _send_blobs(
         self, digests: Sequence[str], configs: Sequence[Document], sizes: Collection[int]
@@ -234,8 +238,11 @@ class _Push:
     def _all(self, tasks: Sequence[Callable[[], T]]) -> list[T]:
         return run_all(tasks, self.workers, self.stop, self.store.close)
 
-    def _pushed(self, digest: str, sent: int, layers: Sequence[PushedLayer], *, existed: bool) -> Pushed:
-        return Pushed(str(self.store.reference.pinned(digest)), digest, sent, tuple(layers), existed)
+    def _pushed(
+        self, top: Document, manifests: Sequence[Document], sent: int, layers: Sequence[PushedLayer], *, existed: bool
+    ) -> Pushed:
+        reference = str(self.store.reference.pinned(top.digest))
+        return Pushed(reference, top.digest, sent, tuple(layers), existed, tuple(item.digest for item in manifests))
 
 
 def _layer_sizes(store: Store, image: Document) -> frozenset[int]:

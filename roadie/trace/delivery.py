@@ -7,6 +7,8 @@ from pathlib import Path
 from roadie import gitops, rollout
 from roadie.errors import GitOpsError, RolloutError
 
+MANIFESTS = "Roadie-Manifests"
+
 
 @dataclass(frozen=True)
 class Place:
@@ -61,8 +63,8 @@ def see_through(
     Raises:
         RolloutError: the version did not come to serve; the sentence says why and what became of it.
     """
-    if not wanted.version:
-        wanted = replace(wanted, version=_value(place, "version"), digest=_value(place, "digest"))
+    if target.inference_service or target.application:
+        wanted = _completed(wanted, place)
     history = _History(place, wanted.commit)
     verdict = rollout.wait(
         target,
@@ -90,8 +92,22 @@ def see_through(
     raise RolloutError(f"{failure}; {_rolled_back(place, wanted.version, verdict.reason, trailers)}")
 
 
-def _value(place: Place, name: str) -> str:
-    return gitops.read_value(place.repository, place.file, f"{place.key}.{name}", branch=place.branch).value or ""
+def _completed(wanted: rollout.Wanted, place: Place) -> rollout.Wanted:
+    """`wanted` with what the commit that deployed it tells: version and digest where none is given, and its manifests.
+
+    Raises:
+        GitOpsError: the repository cannot be read, or holds no version.
+    """
+    layout = gitops.Layout(file=place.file, key=place.key)
+    now = gitops.deployed(place.repository, place.environment, place.model, branch=place.branch, layout=layout)
+    if not wanted.version:
+        if not now:
+            raise GitOpsError(
+                f"{place.environment} in {place.repository} holds no version of {place.model}; deploy one"
+            )
+        wanted = replace(wanted, version=now.version, digest=now.digest)
+    told = now.trailers.get(MANIFESTS, []) if now and now.version == wanted.version else []
+    return replace(wanted, digests=tuple(" ".join(told).split()))
 
 
 class _History:

@@ -31,21 +31,22 @@ def cluster(tmp_path: Path) -> FollowingCluster:
     return FollowingCluster(tmp_path / "gitops.git", f"oci:{tmp_path / 'registry'}")
 
 
-def deploy(cluster: FollowingCluster, version: str) -> str:
+def deploy(cluster: FollowingCluster, version: str, **options: Any) -> str:
     return gitops.bump_version(
-        str(cluster.repository), "test/values.yaml", KEY, version=version, model_name="jukebox", environment="test"
-    ).commit
+        str(cluster.repository), "test/values.yaml", KEY, version=version, model_name="jukebox", environment="test",
+        **options,
+    ).commit  # fmt: skip
 
 
 def see_through(
-    cluster: FollowingCluster, api: KubernetesApi, version: str, commit: str = "", **options: Any
+    cluster: FollowingCluster, api: KubernetesApi, version: str, commit: str = "", digest: str = "", **options: Any
 ) -> tuple[rollout.Verdict, rollout.Smoke | None]:
     place = trace.Place(str(cluster.repository), "main", "test/values.yaml", KEY, "jukebox", "test")
     with api.following(cluster.look):
         return trace.see_through(
             place,
             TARGET,
-            rollout.Wanted(version, "", commit=commit),
+            rollout.Wanted(version, digest, commit=commit),
             **{"timeout": 3.0, "say": lambda _: None, **options},
         )
 
@@ -59,6 +60,27 @@ def test_without_a_version_the_one_that_git_holds_is_waited_for(cluster: Followi
     verdict, shown = see_through(cluster, api, "")
     assert (verdict.outcome, shown) == ("healthy", None)
     assert "jukebox:1.0" in verdict.reason
+
+
+ONE, OTHER, AMD64 = (f"sha256:{digit * 64}" for digit in "123")
+
+
+@pytest.mark.parametrize("digest", ["", ONE], ids=["told by git", "told by the run"])
+def test_a_node_may_call_the_image_by_the_manifest_of_its_platform(
+    cluster: FollowingCluster, api: KubernetesApi, digest: str
+) -> None:
+    deploy(cluster, "1.0", digest=ONE, provenance={"manifests": f"{AMD64} {OTHER}"})
+    cluster.digests = {"1.0": AMD64}
+    assert see_through(cluster, api, "1.0" if digest else "", digest=digest)[0].outcome == "healthy"
+
+
+def test_a_node_that_runs_another_image_under_the_version_is_found_out(
+    cluster: FollowingCluster, api: KubernetesApi
+) -> None:
+    deploy(cluster, "1.0", digest=ONE)
+    cluster.digests = {"1.0": OTHER}
+    with pytest.raises(RolloutError, match="sha256:2222"):
+        see_through(cluster, api, "1.0", digest=ONE, roll_back=False)
 
 
 def test_a_version_that_fails_stays_where_nobody_asked_to_roll_back(

@@ -31,6 +31,7 @@ class FollowingCluster:
     repository: Path
     image: str
     fails: Callable[[str, str], bool] = lambda _environment, _version: False
+    digests: dict[str, str] = field(default_factory=dict)  # what nodes call a version, where that is not its digest
     _base: Object = field(default_factory=lambda: load("base"))
     _deployed: dict[str, str] = field(default_factory=dict)
 
@@ -60,7 +61,7 @@ class FollowingCluster:
         return str(yaml.safe_load(shown.stdout)["applications"]["jukebox"]["values"]["version"])
 
     def _objects(self, environment: str, version: str) -> list[Object]:
-        digest = modelcar.resolve(f"{self.image}:{version}") or ""
+        digest = self.digests.get(version) or modelcar.resolve(f"{self.image}:{version}") or ""
         uri = f"oci://registry.example.com/jukebox:{version}"
         source = {"helm": {"releaseName": "jukebox", "valuesObject": {"name": "jukebox", "version": version}}}
         pod = {
