@@ -109,11 +109,12 @@ def test_every_parameter_given_to_a_run_is_one_of_the_pipeline(
     runs.parse_arguments(pipeline, [pair for pair in pairs if "$(" not in pair])
 
 
-def test_the_tutorial_runs_what_it_uploads() -> None:
+def test_the_tutorial_compiles_before_it_runs_and_runs_a_worse_model_after_a_good_one() -> None:
     tutorial = [block for block in blocks("sh") if block.page == ROOT / "docs" / "tutorial.md"]
     called = [words for block in tutorial for words in commands(without_comments(block.text))]
-    ours = [" ".join(words[:3]) for words in called if words[0] == "kfp"]
-    assert ours[:3] == ["kfp pipeline create", "kfp pipeline create-version", "kfp run create"]
+    ours = [" ".join(words[1:4]) for words in called if words[0] == "roadie" and words[1] in {"compile", "run"}]
+    good, worse = "run training --cluster", "run training --cluster"
+    assert ours == ["compile", "compile --check", good, "run training --help-parameters", worse]
 
 
 def test_the_readme_names_its_two_commands_and_no_third_before_them() -> None:
