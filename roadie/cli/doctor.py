@@ -1,4 +1,4 @@
-"""``roadie doctor``: what this machine lacks, and how to get it."""
+"""``roadie doctor``: what this machine or a cluster lacks, and how to get it."""
 
 import importlib.metadata
 import importlib.util
@@ -9,8 +9,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import click
+
+from roadie.cli.cluster import cluster_options, connect, refuse_without_cluster
 
 GIT_NEEDED = (2, 31)  # GIT_CONFIG_COUNT, by which credentials reach git
 FREE_NEEDED = 1_000_000_000  # bytes; a run keeps its artifacts, a demo some ten megabytes
@@ -28,10 +31,17 @@ class Finding:
 
 
 @click.command()
+@click.option("--cluster", "on_cluster", is_flag=True, help="Ask Kubeflow Pipelines as well.")
+@cluster_options
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def doctor(as_json: bool) -> None:
-    """Say what this machine lacks to run pipelines and tests, and how to get it."""
-    findings = list(_findings())
+def doctor(on_cluster: bool, as_json: bool, **where: Any) -> None:
+    """Say what this machine lacks to run pipelines and tests, and how to get it.
+
+    With --cluster, also whether Kubeflow Pipelines answers, and lets one see runs and the experiment.
+    """
+    if not on_cluster:
+        refuse_without_cluster(**where)
+    findings = [*_findings(), *(_on_cluster(where) if on_cluster else [])]
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -44,7 +54,7 @@ def doctor(as_json: bool) -> None:
     if lacking:
         from roadie.errors import RunError
 
-        raise RunError(f"this machine lacks {', '.join(lacking)}: the lines above say how to get them")
+        raise RunError(f"there is a lack of {', '.join(lacking)}: the lines above say how to get them")
 
 
 def _findings() -> Iterator[Finding]:
@@ -59,11 +69,29 @@ def _findings() -> Iterator[Finding]:
         yield Finding(name, bool(path), path or f"not here; {use}", f"apt-get install {package}", needed=False)
 
 
+def _on_cluster(where: dict[str, Any]) -> Iterator[Finding]:
+    """Whether Kubeflow Pipelines can be asked, by what commands and the receiver ask it first."""
+    from roadie.errors import RunError, UsageError
+
+    try:
+        cluster = connect(**where)
+        runs = cluster.recent(1)
+    except (RunError, UsageError) as error:
+        what, _, remedy = str(error).rpartition(": ")
+        yield Finding("kubeflow", False, what, remedy)
+        return
+    last = f", the last {runs[0].name} ({runs[0].state})" if runs else ", and no run yet"
+    yield Finding("kubeflow", True, f"answers at {cluster.connection.endpoint}{last}", "")
+
+
 # Needed by nobody but the tests and people who look at images.
 SERVERS = (
     ("docker-registry", "the tests push to it", "docker-registry"),
     ("skopeo", "the tests inspect images with it", "skopeo"),
     ("umoci", "the tests unpack images with it", "umoci"),
+    ("prometheus", "the tests let it fire alerts", "prometheus"),
+    ("prometheus-alertmanager", "the tests let it send them", "prometheus-alertmanager"),
+    ("chromium", "the tests read the receiver's page with it", "chromium"),
 )
 
 

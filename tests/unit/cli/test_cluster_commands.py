@@ -209,3 +209,15 @@ def test_runs_here_are_listed(api: KfpApi, folder: Path) -> None:
     words = roadie(api, folder, "runs").stdout.splitlines()[1].split()
     assert words == ["jukebox-alert-1", "succeeded", "2026-01-01", "10:00:00Z", "1", "min", "05", "s"]
     assert json.loads(roadie(api, folder, "runs", "--model", "other", "--json").stdout) == []
+
+
+def test_doctor_tells_whether_the_cluster_answers(api: KfpApi, folder: Path) -> None:
+    roadie(api, folder, "run", "small.yaml", "--cluster", *IMAGE, "--name", "mine")
+    found = json.loads(roadie(api, folder, "doctor", "--cluster", "--json").stdout)
+    assert (found[-1]["name"], found[-1]["ok"]) == ("kubeflow", True)
+    assert found[-1]["found"] == f"answers at {api.url}, the last mine (pending)"
+    api.set(token="wanted")
+    done = roadie(api, folder, "doctor", "--cluster")
+    assert done.returncode == 1
+    assert "there is a lack of kubeflow" in done.stderr
+    assert "LACK  kubeflow" in done.stdout

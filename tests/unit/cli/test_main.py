@@ -71,7 +71,7 @@ def test_doctor_names_what_is_lacking_and_how_to_get_it(tmp_path: Path, lacking:
     done = roadie("doctor", PATH=str(tmp_path))
     assert done.returncode == 1
     assert "apt-get install git" in done.stdout
-    assert f"lacks {lacking}" in done.stderr
+    assert f"a lack of {lacking}" in done.stderr
 
 
 def test_doctor_is_content_here() -> None:
