@@ -1,7 +1,7 @@
 """What the page shows, from what the journal and the GitOps repository say. Pure: rows and a clock in, views out."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
@@ -56,9 +56,17 @@ class VerdictView:
         return {"start": "accepted", "hold": "held back"}.get(self.action, "ignored")
 
 
+# Labels that are said in other words, or that every alert has that retrains.
+_TOLD = {"alertname", "model", "retrain", "severity"}
+_MOST_LABELS, _LONGEST_LABEL = 5, 80
+
+
 @dataclass(frozen=True)
 class EventView:
-    """An event of the journal: `url` opens what raised it; `commit` is what was pushed."""
+    """An event of the journal: `url` opens what raised it; `commit` is what was pushed.
+
+    `labels` tell one alert of a name from another: those that the summary and the verdicts do not say already.
+    """
 
     id: int
     kind: str
@@ -71,6 +79,7 @@ class EventView:
     last_seen: Moment
     url: str
     commit: Commit
+    labels: tuple[str, ...]
     verdicts: tuple[VerdictView, ...]
 
     @property
@@ -173,8 +182,17 @@ def event_view(entry: Entry, now: datetime, repository: str) -> EventView:
         last_seen=words.moment(entry.last_seen, now),
         url=words.web_address(names.get("generator_url", "")),
         commit=words.commit(names.get("repository", ""), names.get("sha", "")),
+        labels=tuple(_telling(entry.labels)),
         verdicts=tuple(_verdict(decided, now, repository) for decided in entry.verdicts),
     )
+
+
+def _telling(labels: Mapping[str, str]) -> Iterator[str]:
+    told = {name: value for name, value in sorted(labels.items()) if name not in _TOLD}
+    for name, value in list(told.items())[:_MOST_LABELS]:
+        yield _line(f"{name}={value}")[:_LONGEST_LABEL]
+    if len(told) > _MOST_LABELS:
+        yield f"and {len(told) - _MOST_LABELS} more"
 
 
 def _verdict(decided: Decided, now: datetime, repository: str) -> VerdictView:

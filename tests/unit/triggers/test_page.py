@@ -338,3 +338,13 @@ def test_a_page_of_events_is_made_within_50_milliseconds() -> None:
 
     # The best of a few: other work on this machine only ever makes it slower. This includes parsing it again.
     assert min(seconds() for _ in range(5)) < 0.05
+
+
+def test_an_alert_shows_the_labels_that_tell_it_from_others_of_its_name() -> None:
+    labels = {"alertname": "Drift", "model": "jukebox", "retrain": "true", "subcategory": "energy", "z": "x" * 200}
+
+    def labels_of(labels: dict[str, str]) -> tuple[str, ...]:
+        return view.event_view(alert(labels=labels), NOW, REPOSITORY).labels
+
+    assert labels_of(labels) == ("subcategory=energy", "z=" + "x" * 78)
+    assert labels_of({f"l{number}": "v" for number in range(9)})[-1] == "and 4 more"
