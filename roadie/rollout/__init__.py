@@ -11,9 +11,10 @@ functions judge a snapshot: application.py, service.py with pods.py; each gives 
 time and comes to the verdict. The credentials are those of KUBECONFIG, or of the pod's service account.
 """
 
+from roadie.rollout.answering import make_samples
 from roadie.rollout.events import record_event
 from roadie.rollout.permissions import PERMISSIONS, Permission
-from roadie.rollout.samples import Sample, make_samples, read_samples
+from roadie.rollout.samples import Sample, read_samples
 from roadie.rollout.smoke import Smoke, smoke
 from roadie.rollout.target import Target, Verdict, Wanted
 from roadie.rollout.waiting import wait
