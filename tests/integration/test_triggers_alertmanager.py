@@ -16,7 +16,7 @@ from roadie.triggers.config import Alertmanager, Model
 from roadie.triggers.journal.journal import Journal
 from roadie.triggers.journal.recorder import Recorder
 from roadie.triggers.metrics import Metrics
-from roadie.triggers.senders import catching_up as catching_up_module
+from roadie.triggers.work import catching_up as catching_up_module
 from roadie.triggers.work.alertmanager_api import AlertmanagerApi
 from roadie.triggers.work.catching_up import catch_up
 from tests.integration.test_triggers_hooks import receiving, wait_until
