@@ -32,8 +32,9 @@ check: $(VENV)/.tools ## Lint, types, the rules between the rooms
 compile: $(VENV)/.tools ## Compile components/ and pipelines/ to compiled/
 	$(BIN)/roadie compile
 
-docs: $(VENV)/.tools ## Generate docs/reference from the docstrings
+docs: $(VENV)/.tools ## Generate docs/reference and the receiver's schema from the docstrings
 	$(BIN)/python docs/generate.py
+	$(BIN)/python -m tests.schemas.receiver
 
 bench: $(VENV)/.tools ## Measure Roadie beside the tools that people use today
 	@for each in bench/[!_]*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
