@@ -20,7 +20,7 @@ demo: $(VENV)/.roadie ## The whole story on this machine: train, gate, package, 
 
 test: $(VENV)/.tools ## Run all tests, with real servers (as root their Debian packages are installed)
 	@tests/servers/install
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.tools ## Lint, types, the rules between the rooms
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """What an InferenceService of KServe says, with its predictor's Deployments and pods."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from roadie.rollout import pods
 from roadie.rollout.look import (
@@ -68,6 +68,7 @@ def _looks(now: Snapshot, uri: str, wanted: Wanted) -> Iterator[Look | None]:
         yield Look(PROGRESS, "its predictor has no Deployment yet")
     yield _behind(service, [at(deployment, "status.observedGeneration") for deployment in deployments])
     yield from (_incomplete(deployment, wanted) for deployment in deployments)
+    yield _unseen(deployments, alive)
     yield from (pods.progress(pod, wanted) for pod in alive)
     if ready.get("status") != "True":
         yield Look(PROGRESS, told("it is not Ready", ready.get("reason"), ready.get("message")))
@@ -129,14 +130,29 @@ def _incomplete(deployment: Object, wanted: Wanted) -> Look | None:
         return Look(PROGRESS, f"{_name(deployment)} still has the version before")
     if not _is_current(deployment):
         return Look(PROGRESS, f"{_name(deployment)} is changed, and its controller has not looked yet")
-    wants = at(deployment, "spec.replicas")
-    wants = 1 if wants is None else wants
+    wants = _wanted_replicas(deployment)
     counts = [at(deployment, f"status.{key}") or 0 for key in ("updatedReplicas", "replicas", "availableReplicas")]
     if counts == [wants] * 3:
         return None
     updated, every, available = counts
     said = f"{updated} of {wants} replicas updated, {every - updated} old left, {available} available"
     return Look(PROGRESS, f"{_name(deployment)} has {said}")
+
+
+def _unseen(deployments: Sequence[Object], alive: Sequence[Object]) -> Look | None:
+    """Whether a Deployment counts pods that were not seen yet: only they tell which digest runs.
+
+    Deployments and pods are watched apart, so that the news of either may come first.
+    """
+    counted = sum(_wanted_replicas(deployment) for deployment in deployments)
+    if len(alive) < counted:
+        return Look(PROGRESS, f"{len(alive)} of the {counted} pods that its Deployment counts have been seen")
+    return None
+
+
+def _wanted_replicas(deployment: Object) -> int:
+    replicas = at(deployment, "spec.replicas")
+    return 1 if replicas is None else int(replicas)
 
 
 def _is_current(deployment: Object) -> bool:

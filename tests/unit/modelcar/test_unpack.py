@@ -95,6 +95,7 @@ def test_a_deletion_cannot_reach_outside_either(tmp_path: Path) -> None:
         (b"zstd", f"{LAYER}+zstd", "Roadie reads plain and gzip layers"),
         (archive(member("etc/hosts", b"x")), LAYER, "it is no ModelCar"),
     ],
+    ids=["no archive", "no gzip", "cut short", "zstd", "no model"],
 )
 def test_a_layer_that_cannot_be_read_is_one_sentence(
     tmp_path: Path, layer: bytes, media_type: str, because: str

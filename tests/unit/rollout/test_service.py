@@ -56,6 +56,11 @@ def test_all_in_place_is_healthy() -> None:
     assert judged() == Look(HEALTHY, f"it serves {URI}")
 
 
+def test_a_complete_deployment_is_not_enough_while_its_pods_were_not_seen() -> None:
+    look = judge_service(Snapshot(None, SERVICE, [DEPLOYMENT], []), BASE["service"], WANTED)
+    assert look == Look(PROGRESS, "0 of the 1 pods that its Deployment counts have been seen")
+
+
 def test_the_old_version_is_waited_out_and_a_third_one_is_another_ones() -> None:
     third = changed({"spec": {"predictor": {"model": {"storageUri": "oci://r/jukebox:1.2.0"}}}})
     assert judged(BASE["service"]).state == WAITING
