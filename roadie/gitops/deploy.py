@@ -6,10 +6,9 @@ from typing import Any
 
 from roadie.errors import UsageError
 from roadie.gitops.bump import Bumped, bump
-from roadie.gitops.edits import Edit
 from roadie.gitops.environments import Layout
 from roadie.gitops.history import DIGEST, ENVIRONMENT, MODEL, RUN, VERSION
-from roadie.gitops.promotion import promote
+from roadie.gitops.promotion import edits_for, promote
 
 
 def bump_version(
@@ -48,12 +47,7 @@ def bump_version(
         return promote(repo, model_name, source=source, target=environment, branch=branch, **options)
     if not version:
         raise UsageError(f"no version is given for {environment}: give one, or an environment to promote from")
-    edits = [
-        # A map without a version deploys none yet; a map that is not there is somebody's mistake, and is refused.
-        Edit(file, f"{key}.version", version, create_missing=True, expected=replacing or None),
-        # An empty digest takes away that of another version.
-        Edit(file, f"{key}.digest", digest, only_if_present=True),
-    ]
+    edits = edits_for(file, key, version, digest, expected=replacing or None)
     trailers = {MODEL: model_name, ENVIRONMENT: environment, VERSION: version, DIGEST: digest, **facts}
     message = options.pop("message", "") or f"Deploy {model_name} {version} to {environment}"
     done = bump(repo, edits, branch=branch, message=message, trailers=_without_empty(trailers), **options)

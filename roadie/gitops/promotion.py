@@ -61,7 +61,7 @@ def promote(
         **options.pop("trailers", {}),
     }
     message = options.pop("message", "") or f"Promote {model} {held.version} from {source} to {target}"
-    edits = _edits(layout.file_of(target), layout.key_of(model), held.version, digest, expected=replacing or None)
+    edits = edits_for(layout.file_of(target), layout.key_of(model), held.version, digest, expected=replacing or None)
     done = bump(repo, edits, branch=branch, message=message, trailers=trailers, access=access, **options)
     return replace(done, version=held.version, digest=digest)
 
@@ -97,7 +97,7 @@ def rollback(
     if current != bad:
         return Bumped(False, tip, branch, reason=f"{environment} holds {current} by now, not {bad}")
     good = _last_good(states, bad, f"{file}:{key}.version", environment)
-    edits = _edits(file, key, good.version or "", good.digest, expected=bad)
+    edits = edits_for(file, key, good.version or "", good.digest, expected=bad)
     trailers = {
         MODEL: model,
         ENVIRONMENT: environment,
@@ -115,7 +115,8 @@ def rollback(
         return Bumped(False, tip, branch, reason=str(moved))
 
 
-def _edits(file: str, key: str, version: str, digest: str, expected: str | None = None) -> list[Edit]:
+def edits_for(file: str, key: str, version: str, digest: str, expected: str | None = None) -> list[Edit]:
+    """What deploying a version sets under `key`, the map that holds it; `expected` is the version that it replaces."""
     return [
         # A map without a version deploys none yet; a map that is not there is somebody's mistake, and is refused.
         Edit(file, f"{key}.version", version, create_missing=True, expected=expected),

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from roadie.errors import UsageError
+from roadie.runs.pipeline import yaml_loader
 
 SETTINGS = {"ROADIE_IMAGE", "ROADIE_BASE_IMAGE", "ROADIE_PIP_INDEX_URL", "ROADIE_SETTINGS"}
 
@@ -44,7 +45,8 @@ def compile_all(root: Path, settings: Mapping[str, str] | None = None) -> dict[s
         sys.path.insert(0, str(root))
 
     steps = dict(_exports(root, "components"))
-    unknown = sorted(json.loads(os.environ.get("ROADIE_SETTINGS", "{}")).keys() - {"all", *steps})
+    known = {importlib.import_module("components._cluster").ALL, *steps}
+    unknown = sorted(json.loads(os.environ.get("ROADIE_SETTINGS", "{}")).keys() - known)
     if unknown:
         raise UsageError(f"there is no step {', '.join(unknown)} to set anything for: there are {', '.join(steps)}")
     texts = {f"components/{name}.yaml": _compile(step.component) for name, step in steps.items()}
@@ -83,8 +85,8 @@ def _compile(component: Any) -> str:
 
 def _size(text: str) -> int:
     """The bytes that a cluster keeps of a pipeline: its documents as JSON, without YAML's line folding and comments."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return sum(len(json.dumps(document).encode()) for document in yaml.load_all(text, Loader=loader))
+    documents = yaml.load_all(text, Loader=yaml_loader())
+    return sum(len(json.dumps(document).encode()) for document in documents)
 
 
 def _sorted_repr(value: Any) -> str:
