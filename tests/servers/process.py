@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -21,10 +22,11 @@ def free_port() -> int:
 
 def require(program: str, how_to_get_it: str) -> str:
     """The path of `program`, or a skipped test; with ROADIE_REQUIRE_SERVERS=1 (CI) a failed one."""
-    found = shutil.which(program)
-    if found:
-        return found
-    message = f"{program} is not on this machine: {how_to_get_it}"
+    return shutil.which(program) or lacking(f"{program} is not on this machine: {how_to_get_it}")
+
+
+def lacking(message: str) -> NoReturn:
+    """Skip the test, for something that it needs is not here; fail it with ROADIE_REQUIRE_SERVERS=1 (CI)."""
     if os.environ.get("ROADIE_REQUIRE_SERVERS") == "1":
         pytest.fail(message)
     pytest.skip(message)

@@ -252,9 +252,9 @@ def test_a_folder_with_the_signs_of_a_pattern_in_its_name_is_just_a_folder(
 
 def test_a_million_chart_entries_are_a_matter_of_a_second(changed: Callable[..., Path], tmp_path: Path) -> None:
     folder = changed(rankings=lambda table: pl.concat([table] * 50))
-    start = time.perf_counter()
+    start = time.process_time()
     assert data.load_charts(str(folder), tmp_path / "examples.parquet").rows == 50 * 21_600
-    assert time.perf_counter() - start < 3  # measured: 0.1 s
+    assert time.process_time() - start < 3  # measured: 0.3 s of all cores together
 
 
 @pytest.mark.parametrize(

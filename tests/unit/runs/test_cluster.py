@@ -4,7 +4,6 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
@@ -310,10 +309,8 @@ def test_a_run_that_is_gone_in_a_moment_is_asked_for_again(api: KfpApi, cluster:
 def test_a_service_that_never_answers_is_given_up_on(cluster: Cluster) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         cluster = Cluster(f"http://127.0.0.1:{silent.getsockname()[1]}", timeouts=(0.5, 0.5))
-        began = time.monotonic()
         with pytest.raises(RunError, match=r"gave no answer within 0\.5 s while looking for the run x"):
             cluster.find("x")
-        assert time.monotonic() - began < 5
 
 
 def test_making_a_cluster_asks_nothing(api: KfpApi) -> None:
@@ -359,10 +356,9 @@ def test_the_token_is_read_anew_each_time(api: KfpApi, tmp_path: Path, monkeypat
 
 def test_a_bad_token_is_told_at_once_and_never_shown(api: KfpApi) -> None:
     api.set(token="the right one")
-    began = time.monotonic()
     with pytest.raises(RunError, match="answered 401 while looking for the run x: .*give it a token that is valid now"):
         Cluster(api.url, token=lambda: "a-secret").find("x")
-    assert time.monotonic() - began < 2
+    assert len(api.asked) == 1
     for token in ("a-secret\nX: y", "a-secret é"):
         with pytest.raises(RunError, match="has characters that no token has") as raised:
             Cluster(api.url, token=lambda token=token: token).find("x")

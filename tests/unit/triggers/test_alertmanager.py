@@ -1,6 +1,7 @@
 """Alertmanager's payloads as events, told apart by fingerprint and start."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +11,8 @@ from hypothesis import strategies as st
 from roadie.errors import TriggerError
 from roadie.triggers.senders import alertmanager
 from roadie.triggers.senders.reading import decode
-from tests.conftest import SHARED
 
-RECORDED = sorted((SHARED / "alertmanager").glob("*.json")) if SHARED.is_dir() else []
+RECORDED = sorted((Path(__file__).parent / "recorded").glob("*.json"))  # what a real Alertmanager 0.25 posted
 
 
 def alert(**changes: Any) -> dict[str, Any]:
@@ -184,10 +184,8 @@ def test_whatever_a_field_is_the_payload_is_understood_or_refused(outer: str, in
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
-def test_recorded_payloads_are_understood(path: Any) -> None:
+def test_recorded_payloads_are_understood(path: Path) -> None:
     document = decode(path.read_bytes())
-    if "alerts" not in document:
-        return
     message = alertmanager.parse(document)
     assert [event.status for event in message.events] == [each["status"] for each in document["alerts"]]
     assert message.truncated == document["truncatedAlerts"]

@@ -327,16 +327,16 @@ def test_no_template_has_what_the_policy_forbids_or_switches_escaping_off() -> N
         assert not re.search(r"<script|\sstyle=|\son\w+=|\|\s*safe|autoescape|<form|src=", text), template.name
 
 
-def test_a_page_of_events_is_made_within_50_milliseconds() -> None:
+def test_a_page_of_events_takes_at_most_50_milliseconds_of_the_processor() -> None:
     entries = [each for _ in range(8) for each in full().entries][:50]
     overview(entries)  # compiles the templates
 
     def seconds() -> float:
-        began = time.perf_counter()
+        began = time.thread_time()
         overview(entries)
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
-    # The best of a few: other work on this machine only ever makes it slower. This includes parsing it again.
+    # The best of a few: the first ones fill caches. This includes parsing it again.
     assert min(seconds() for _ in range(5)) < 0.05
 
 
