@@ -1,6 +1,7 @@
 """Fixtures that every room's tests may use; the real servers live in tests/servers, one file each."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,10 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 # other examples, and prints how to see a failing one again; in CI a commit is judged by the same ones every time.
 settings.register_profile("desk", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci" if os.environ.get("ROADIE_REQUIRE_SERVERS") == "1" else "desk")
+
+# A shell that starts the tests in the background has them, and every process that they start, ignore Ctrl-C.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
