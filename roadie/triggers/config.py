@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from roadie.triggers.credentials import redact
 from roadie.triggers.durations import parse_duration
 
 # What a template in `parameters` may name, besides {labels.NAME}; a name that the event does not have is empty.
@@ -47,7 +48,7 @@ def _check_model_name(name: str) -> str:
 
 
 def _check_no_password(repository: str) -> str:
-    if "://" in repository and urlsplit(repository).password is not None:
+    if redact(repository) != repository:
         raise ValueError("holds a password; take it out and set GIT_USERNAME and GIT_PASSWORD")
     return repository
 
@@ -125,11 +126,18 @@ class Hook(Strict):
     """Where it is."""
 
 
+class Alerts(Hook):
+    """Who sends alerts, and which of them never start anything."""
+
+    never: tuple[str, ...] = ()
+    """Patterns of `alertname`s that start nothing, besides Grafana's DatasourceNoData and DatasourceError."""
+
+
 class Hooks(Strict):
     """The senders that are listened to; a hook that is left out answers 404."""
 
-    alertmanager: Hook | None = None
-    """`/hooks/alertmanager`, with a bearer token."""
+    alertmanager: Alerts | None = None
+    """`/hooks/alertmanager`, with a bearer token; Grafana sends to it, too."""
     github: Hook | None = None
     """`/hooks/github`, with the secret of X-Hub-Signature-256."""
     gitlab: Hook | None = None
@@ -237,6 +245,8 @@ class Model(Strict):
     """Where the pipeline is read from as a run starts, so that a push trains with the code that was pushed."""
     parameters: dict[str, Any] = {}
     """The pipeline's parameters; texts may hold {names} of the event."""
+    values: dict[str, re.Pattern[str]] = {}
+    """What such a name may stand for, as a regular expression; `[A-Za-z0-9._-]{1,63}` when left out."""
     alerts: Annotated[dict[str, str], Field(min_length=1)] | None = None
     """The labels that an alert must have; `model: NAME` and `retrain: "true"` when left out."""
     pushes: tuple[Push, ...] = ()

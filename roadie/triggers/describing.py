@@ -1,9 +1,10 @@
 """What a configuration means, in lines for people: `roadie listen --check` prints them."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 from roadie.triggers.config import Config, Model
+from roadie.triggers.durations import said
+from roadie.triggers.rules.matching import wanted
 
 _WHEN_ACTIVE = {
     "skip": "what comes meanwhile is held back",
@@ -28,27 +29,16 @@ def describe(config: Config) -> Iterator[str]:
 
 def _model(name: str, model: Model, *, alerts: bool) -> Iterator[str]:
     if alerts:
-        matchers = model.alerts if model.alerts is not None else {"model": name, "retrain": "true"}
-        yield "for an alert with " + ", ".join(f'{label}="{value}"' for label, value in matchers.items())
+        labels = wanted(name, model)
+        yield "for an alert with " + ", ".join(f'{label}="{value}"' for label, value in labels.items())
     for push in model.pushes:
         paths = f" that changes {', '.join(push.paths)}" if push.paths else ""
         yield f"for a push to {', '.join(push.branches)} of {push.repository}{paths}"
     runs = "1 run" if model.max_active == 1 else f"{model.max_active} runs"
     yield f"at most {runs} at once; {_WHEN_ACTIVE[model.when_active]}"
     if model.cool_down:
-        yield f"none within {_said(model.cool_down)} of the last"
+        yield f"none within {said(model.cool_down)} of the last"
     if model.min_new_rows:
         yield f"only with {model.min_new_rows:,} rows more than the last run had"
     if model.parameters:
         yield f"with {', '.join(sorted(model.parameters))}"
-
-
-def _said(duration: timedelta) -> str:
-    """A duration as it is written in the configuration: `1d12h`."""
-    seconds = int(duration.total_seconds())
-    parts = []
-    for letter, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        count, seconds = divmod(seconds, size)
-        if count:
-            parts.append(f"{count}{letter}")
-    return "".join(parts)

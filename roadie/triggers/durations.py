@@ -25,6 +25,17 @@ def parse_duration(given: Any) -> timedelta:
     return duration
 
 
+def said(duration: timedelta) -> str:
+    """A duration as it is written in the configuration: `1d12h`."""
+    seconds = int(duration.total_seconds())
+    parts = []
+    for letter, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count}{letter}")
+    return "".join(parts) or "0"
+
+
 def _parsed(text: str) -> timedelta | None:
     if text == "0":
         return timedelta(0)

@@ -13,6 +13,7 @@ from roadie.errors import TriggerError, UsageError
 from roadie.runs import Parameter, Pipeline, load_pipeline, require_real_places
 from roadie.triggers import placeholders, secrets
 from roadie.triggers.config import NAMES, Config, Model, Secret, Strict
+from roadie.triggers.credentials import found_in
 from roadie.triggers.web import certificates
 
 # Parameters that every run is given, where its pipeline has them.
@@ -27,6 +28,8 @@ _WORDS = {
     "too_short": "must not be empty; leave it out for the default",
     "string_too_short": "must not be empty",
 }
+_SHORTEST_SECRET, _SHORTEST_PASSWORD = 16, 8
+_NO_SECRET = "parameters are shown and logged: let the run read it from a Secret"  # noqa: S105 - a sentence
 # What a parameter of the pipeline takes, by its type in the compiled YAML.
 _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "STRING": ((str,), "text; put it in quotes"),
@@ -118,9 +121,10 @@ def _problems(config: Config) -> Iterator[tuple[str, str]]:
             "hooks",
             "no sender is configured, and only who has a secret is heard; name one with its secret",
         )
-    for key, secret in _secrets(config):
+    for key, secret, least in _secrets(config):
         try:
-            secrets.read(secret)
+            if len(secrets.read(secret)) < least:
+                yield key, f"is shorter than {least} letters and can be guessed; make one with `openssl rand -hex 32`"
         except TriggerError as error:
             yield key, str(error)
     if config.listen.tls:
@@ -138,25 +142,29 @@ def _problems(config: Config) -> Iterator[tuple[str, str]]:
         yield from _parameter_problems(f"models.{name}", model, config.runs.where)
 
 
-def _secrets(config: Config) -> Iterator[tuple[str, Secret]]:
+def _secrets(config: Config) -> Iterator[tuple[str, Secret, int]]:
+    """Every secret with its key, and how long it must be at least: whoever guesses ours is let in."""
     for name, hook in config.hooks:
         if hook:
-            yield f"hooks.{name}.secret", hook.secret
+            yield f"hooks.{name}.secret", hook.secret, _SHORTEST_SECRET
     if config.page.password:
-        yield "page.password", config.page.password
+        yield "page.password", config.page.password, _SHORTEST_PASSWORD
     if config.alertmanager and config.alertmanager.token:
-        yield "alertmanager.token", config.alertmanager.token
+        yield "alertmanager.token", config.alertmanager.token, 0
     if config.runs.token:
-        yield "runs.token", config.runs.token
+        yield "runs.token", config.runs.token, 0
     for number, notify in enumerate(config.notify):
-        yield f"notify[{number}].url", notify.url
+        yield f"notify[{number}].url", notify.url, 0
 
 
 def _parameter_problems(key: str, model: Model, where: str) -> Iterator[tuple[str, str]]:
     for name, value in model.parameters.items():
-        for used in placeholders.names_in(value):
-            if problem := _name_problem(used, model):
-                yield f"{key}.parameters.{name}", problem
+        secrets_in = (f"{what}; {_NO_SECRET}" for what in found_in(name, value))
+        for problem in (*_name_problems(value, model), *_choice_problems(name, value), *secrets_in):
+            yield f"{key}.parameters.{name}", problem
+    for name in model.values:
+        if name not in NAMES and not placeholders.is_label(name):
+            yield f"{key}.values.{name}", f"is no name; there are {', '.join(NAMES)} and labels.NAME"
     try:
         pipeline = load_pipeline(model.pipeline)
     except UsageError as error:
@@ -168,6 +176,21 @@ def _parameter_problems(key: str, model: Model, where: str) -> Iterator[tuple[st
             require_real_places(pipeline, model.parameters)
         except UsageError as error:
             yield f"{key}.parameters", str(error)
+
+
+def _name_problems(value: Any, model: Model) -> Iterator[str]:
+    for used in placeholders.names_in(value):
+        if problem := _name_problem(used, model):
+            yield problem
+
+
+def _choice_problems(name: str, value: Any) -> Iterator[str]:
+    """What an event must not choose: which of the namespace's secrets a run gets, and to whom it is sent."""
+    used = [each for each in placeholders.names_in(value) if each not in ("{", "}", "model")]
+    if used and name.endswith(("_secret", "_config_map")):
+        yield f"uses {{{used[0]}}}, but no event may choose a secret; write its name out"
+    if placeholders.ends_a_host(value):
+        yield "lets an event end the name of a host; write it out up to the next slash"
 
 
 def _name_problem(used: str, model: Model) -> str:

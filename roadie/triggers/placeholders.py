@@ -9,6 +9,8 @@ from typing import Any
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(?P<name>[^{}]*)\}|(?P<stray>[{}])")
 # Prometheus' data model, "Metric names and labels".
+# The host may be followed by a port.
+_ENDS_A_HOST = re.compile(r"\b(?:https?|ssh|git)://[^/?#\s]*\{[^{}]*\}(?::\d*)?(?:[/?#]|$)")
 _LABEL = re.compile(r"labels\.[a-zA-Z_][a-zA-Z0-9_]*")
 
 
@@ -25,6 +27,11 @@ def names_in(value: Any) -> Iterator[str]:
 def is_label(name: str) -> bool:
     """Whether `name` is one of an alert's labels, as `labels.severity`."""
     return bool(_LABEL.fullmatch(name))
+
+
+def ends_a_host(value: Any) -> bool:
+    """Whether a text in `value` is an address whose host ends in a name: `https://git.{labels.region}/x`."""
+    return any(_ENDS_A_HOST.search(text) for text in _texts(value))
 
 
 def fill(value: Any, values: Mapping[str, str]) -> Any:

@@ -32,7 +32,8 @@ def listen(config: Config) -> None:
     logs.configure()
     # What can fail at the start fails before anything is taken or begun.
     targets, engine = load_targets(config), engine_of(config.runs)
-    api = AlertmanagerApi(config.alertmanager) if config.alertmanager else None
+    alerts = config.hooks.alertmanager
+    api = AlertmanagerApi(config.alertmanager, alerts.never if alerts else ()) if config.alertmanager else None
     journal, metrics = Journal(config.journal), Metrics()
     listener = bind(config.listen)
     worker = Worker(config, journal, targets, engine, metrics)

@@ -85,7 +85,7 @@ class Storing:
         if verdict.action != "start":
             return verdict, None
         try:
-            return verdict, order(self._targets[verdict.model], event, self._now)
+            return verdict, order(self._targets[verdict.model], event)
         except TriggerError as error:
             return replace(verdict, action="hold", code="template", why=str(error)), None
 

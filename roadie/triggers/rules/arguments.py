@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 from roadie.errors import TriggerError
 from roadie.runs import Pipeline, load_pipeline
@@ -18,7 +19,13 @@ _LONGEST_VALUE = 500
 _LONGEST_TRIGGER = 200
 _LONGEST_DESCRIPTION = 2000
 # A value in an address could climb out of the folder that the configuration means.
-_CLIMBS = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)")
+_CLIMBS = re.compile(r"(?:^|[/\\])\.\.(?:[/\\?#]|$)")
+# What a stranger's value may be made of, where the model's `values` do not say otherwise: no address, no folder.
+_PLAIN = re.compile(r"[A-Za-z0-9._-]{1,63}")
+_BRANCH = re.compile(r"[A-Za-z0-9._/-]{1,200}")
+_ANY = re.compile(r".*", re.DOTALL)
+# Names whose values are Roadie's own, or were read as what they are: times, digits, the address that was compared.
+_OUR_OWN = frozenset({"model", "reason", "key", "fingerprint", "starts_at", "repository", "sha", "generator_url"})
 
 
 @dataclass(frozen=True)
@@ -54,8 +61,8 @@ def load_targets(config: Config) -> dict[str, Target]:
     return targets
 
 
-def order(target: Target, event: Event, now: datetime) -> Order:
-    """The run of `target` that `event` asks for, accepted at `now`.
+def order(target: Target, event: Event) -> Order:
+    """The run of `target` that `event` asks for. The same event gives the same run, whenever it comes: also its name.
 
     What the configuration does not set and the pipeline has is added: ``trigger`` says what started the run,
     ``model_name`` is the model's. ``revision`` is the commit that was pushed, where the pipeline is read from it.
@@ -67,13 +74,22 @@ def order(target: Target, event: Event, now: datetime) -> Order:
     values = {**event.names, **_window(target.model, event), "model": target.name, "reason": reason, "key": key}
     values |= {f"labels.{name}": value for name, value in event.labels.items()}
     for name in placeholders.names_in(target.model.parameters):
-        _check(name, values.get(name, ""))
+        _check(name, values.get(name, ""), target.model)
     own = {"trigger": trigger(event), "model_name": target.name}
     arguments = {name: value for name, value in own.items() if name in target.parameters}
     arguments |= _pushed_revision(target.model, event)
-    arguments |= placeholders.fill(target.model.parameters, values)
-    name = f"{target.name}-{reason}-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{key}"
-    return Order(key, name, arguments, _description(event))
+    filled = placeholders.fill(target.model.parameters, values)
+    _check_filled(target.model.parameters, filled)
+    return Order(
+        key, f"{target.name}-{reason}-{_of_the_event(event)}-{key}", {**arguments, **filled}, _description(event)
+    )
+
+
+def _of_the_event(event: Event) -> str:
+    """When the alert began, or which commit was pushed: nothing of when it was told."""
+    if event.kind == "push":
+        return event.names.get("sha", "")[:10]
+    return f"{datetime.fromisoformat(event.happened).astimezone(UTC):%Y%m%dT%H%M%SZ}"
 
 
 def _pushed_revision(model: Model, event: Event) -> dict[str, str]:
@@ -105,16 +121,44 @@ def _window(model: Model, event: Event) -> dict[str, str]:
     return {"window_start": f"{start:%Y-%m-%dT%H:%M:%SZ}", "window_end": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
 
 
-def _check(name: str, value: str) -> None:
+def _check(name: str, value: str, model: Model) -> None:
+    """TriggerError where the value of `name` is not what the configuration expects there."""
     wrong = ""
     if len(value) > _LONGEST_VALUE:
         wrong = f"is longer than {_LONGEST_VALUE} letters"
     elif value and not value.isprintable():
         wrong = "holds line breaks or control characters"
-    elif _CLIMBS.search(value):
+    elif _climbs(value):
         wrong = "holds .. as a folder"
+    elif value and not _pattern(name, model).fullmatch(value):
+        wrong = f"is not of the form {_pattern(name, model).pattern}"
     if wrong:
-        raise TriggerError(f"{name} of the event {wrong}, so that it cannot be used in a parameter; mend its sender")
+        raise TriggerError(
+            f"{name} of the event {wrong}, so that it cannot be used in a parameter; mend its sender, or widen the"
+            " model's values"
+        )
+
+
+def _pattern(name: str, model: Model) -> re.Pattern[str]:
+    default = _ANY if name in _OUR_OWN or name.startswith("window_") else _BRANCH if name == "branch" else _PLAIN
+    return model.values.get(name, default)
+
+
+def _check_filled(template: Any, filled: Any) -> None:
+    """TriggerError where values that are harmless one by one make a way out of a folder together."""
+    if isinstance(filled, Mapping):
+        for key, each in filled.items():
+            _check_filled(template[key], each)
+    elif isinstance(filled, list):
+        for before, each in zip(template, filled, strict=True):
+            _check_filled(before, each)
+    elif isinstance(filled, str) and filled != template and _climbs(filled):
+        raise TriggerError("the event's values make .. as a folder in a parameter; mend their sender")
+
+
+def _climbs(text: str) -> bool:
+    # What decodes once decodes twice behind a proxy.
+    return any(_CLIMBS.search(each) for each in (text, unquote(text), unquote(unquote(text))))
 
 
 def _description(event: Event) -> str:

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from roadie.triggers.config import Model
+from roadie.triggers.durations import said
 from roadie.triggers.events import Event
-from roadie.triggers.rules.matching import concerned
+from roadie.triggers.rules.matching import concerned, is_of, why_nobody
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,8 @@ class Verdict:
     Attributes:
         model: The model; empty where none is concerned.
         action: ``start``, ``hold`` (final: the same subject never starts a run of this model) or ``ignore``.
-        code: One fixed word for metrics: accepted, resolved, no-model, own-commit, cool-down, active, superseded,
-            few-new-rows, template, duplicate or other.
+        code: One fixed word for metrics: accepted, resolved, no-model, never, own-commit, other-branch, cool-down,
+            active, superseded, few-new-rows, template, duplicate or other.
         why: The reason in a sentence.
         key: What the run is known by, from :func:`key_of`; empty where no model is concerned.
     """
@@ -64,7 +65,7 @@ def decide(event: Event, models: Mapping[str, Model], past: Past, now: datetime)
     found = concerned(event, models)
     if found:
         return tuple(_for_model(event, name, models[name], past, now) for name in found)
-    nobody = Verdict("", "ignore", "no-model", f"no model waits for such {_a(event)}", "")
+    nobody = Verdict("", "ignore", "no-model", why_nobody(event, models), "")
     return (_not_to_start(event, nobody) or nobody,)
 
 
@@ -73,6 +74,7 @@ def _for_model(event: Event, name: str, model: Model, past: Past, now: datetime)
     history = past.history(name)
     return (
         _not_to_start(event, start)
+        or _off_branch(event, start, model)
         or _decided_before(event, start, past)
         or _too_soon(start, model.cool_down, history, now)
         or _among_others(start, model, history)
@@ -84,9 +86,21 @@ def _not_to_start(event: Event, verdict: Verdict) -> Verdict | None:
     if event.status == "resolved":
         return replace(verdict, action="ignore", code="resolved", why="it resolved: there is nothing to mend any more")
     if event.status == "other" or event.ignored:
-        code = "other" if event.status == "other" else "own-commit"
+        code = "other" if event.status == "other" else "never" if event.kind == "alert" else "own-commit"
         return replace(verdict, action="ignore", code=code, why=event.ignored or "such an event starts no run")
     return None
+
+
+def _off_branch(event: Event, start: Verdict, model: Model) -> Verdict | None:
+    """A push to another branch than the pipeline is read from; the commit may come to that branch later."""
+    source = model.from_git
+    if source is None or event.kind != "push" or not is_of(event, source.repository):
+        return None
+    branch = event.names.get("branch", "")
+    if branch == source.branch:
+        return None
+    why = f"its pipeline is read from the branch {source.branch}, and this was pushed to {branch}"
+    return replace(start, action="ignore", code="other-branch", why=why)
 
 
 def _decided_before(event: Event, start: Verdict, past: Past) -> Verdict | None:
@@ -97,9 +111,11 @@ def _decided_before(event: Event, start: Verdict, past: Past) -> Verdict | None:
 
 
 def _too_soon(start: Verdict, cool_down: timedelta, history: History, now: datetime) -> Verdict | None:
-    if not cool_down or history.accepted is None or now - history.accepted >= cool_down:
+    # A clock that was set back must not hold back for longer than the time it was told to.
+    if not cool_down or history.accepted is None or abs(now - history.accepted) >= cool_down:
         return None
-    why = f"the last run of {start.model} was accepted at {history.accepted:%Y-%m-%dT%H:%M:%SZ}, under {cool_down} ago"
+    accepted = f"{history.accepted:%Y-%m-%dT%H:%M:%SZ}"
+    why = f"the last run of {start.model} was accepted at {accepted}, less than {said(cool_down)} ago"
     return replace(start, action="hold", code="cool-down", why=why)
 
 
@@ -120,7 +136,3 @@ def _among_others(start: Verdict, model: Model, history: History) -> Verdict:
 def superseded(max_active: int, active: int) -> int:
     """How many of the `active` intents, the oldest first, make room for one more."""
     return max(0, active + 1 - max_active)
-
-
-def _a(event: Event) -> str:
-    return "an alert" if event.kind == "alert" else "a push"

@@ -14,12 +14,18 @@ from roadie.triggers.times import stamp
 
 LONGEST_LINE = 300  # characters of a summary
 LONGEST_VALUE = 4096  # characters of a label or a name
+# What a message may hold in all, told before it is parsed: a value of two bytes takes a hundred in memory.
+MOST_VALUES = 250_000
+# Nobody has a billion of anything; a number of 400 digits is in JSON, but in no metric.
+_MOST = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
-def decode(body: bytes) -> Mapping[str, Any]:
-    """The JSON object that `body` is. TriggerError when it is none, or nests too deeply."""
+def decode(body: bytes | bytearray) -> Mapping[str, Any]:
+    """The JSON object that `body` is. TriggerError when it is none, nests too deeply, or holds too many values."""
+    if body.count(b",") + body.count(b":") > 2 * MOST_VALUES:
+        raise TriggerError(f"the body holds more than {MOST_VALUES:,} values; send less at once (max_alerts)")
     try:
         document: object = json.loads(body)
     except (ValueError, RecursionError):
@@ -41,6 +47,14 @@ def objects(document: Mapping[str, Any], key: str) -> tuple[Mapping[str, Any], .
     if not all(isinstance(each, dict) for each in found):
         raise TriggerError(f"{key} has something else than objects in it; send the payload as it is documented")
     return tuple(found)
+
+
+def count(document: Mapping[str, Any], key: str) -> int:
+    """The number under `key`, which counts something; 0 where there is none."""
+    found = document.get(key)
+    if isinstance(found, int) and found >= _MOST:
+        raise TriggerError(f"{key} is no number of alerts; send the payload as it is documented")
+    return found if isinstance(found, int) and found > 0 else 0
 
 
 def text(document: Mapping[str, Any], key: str) -> str:

@@ -6,7 +6,7 @@ when it starts nothing.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from roadie.errors import TriggerError
 from roadie.triggers import secrets
-from roadie.triggers.config import Config, Hook
+from roadie.triggers.config import Alerts, Config, Hook
 from roadie.triggers.journal.recorder import Recorder
 from roadie.triggers.metrics import Metrics
 from roadie.triggers.senders import alertmanager, pushes
@@ -51,6 +51,7 @@ class Hooks:
 
     def handler(self, source: str, hook: Hook) -> Callable[[Request], Awaitable[Response]]:
         """The handler of one sender's deliveries."""
+        never = hook.never if isinstance(hook, Alerts) else ()
 
         async def handle(request: Request) -> Response:
             secret = _secret(hook)
@@ -61,7 +62,7 @@ class Hooks:
                 whole = bytes(body)
                 if not auth.is_signed(source, request.scope["headers"], whole, secret):
                     raise _unauthorized()
-                message = await _message(source, request, whole)
+                message = await _message(source, request, whole, never)
                 return await self._store(request, message)
             finally:
                 self._room += len(body)
@@ -93,20 +94,20 @@ class Hooks:
         return JSONResponse({**told, "truncated": message.truncated})
 
 
-async def _message(source: str, request: Request, body: bytes) -> Message:
+async def _message(source: str, request: Request, body: bytes, never: Sequence[str]) -> Message:
     """What the body says."""
     try:
         if len(body) > _LARGE:
-            return await asyncio.to_thread(_understood, source, request, body)
-        return _understood(source, request, body)
+            return await asyncio.to_thread(_understood, source, request, body, never)
+        return _understood(source, request, body, never)
     except TriggerError as error:
         raise RefusedError(HTTPStatus.BAD_REQUEST, str(error)) from None
 
 
-def _understood(source: str, request: Request, body: bytes) -> Message:
+def _understood(source: str, request: Request, body: bytes, never: Sequence[str]) -> Message:
     payload = decode(body)
     if source == alertmanager.SOURCE:
-        return alertmanager.parse(payload)
+        return alertmanager.parse(payload, never)
     return Message((pushes.parse(source, request.headers, payload, utc_now()),), 0)
 
 

@@ -8,7 +8,7 @@ import json
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -25,7 +25,7 @@ from roadie.triggers.times import stamp, utc_now
 from roadie.triggers.work.posting import NoRedirects
 
 _SECONDS = 15.0
-_MOST_BYTES = 64 << 20
+_MOST_BYTES = 16 << 20
 _CREATED_BY = "roadie"
 
 
@@ -42,7 +42,8 @@ class Silence:
 class AlertmanagerApi:
     """One Alertmanager. Every method may block for seconds, and raises TriggerError when it is not answered well."""
 
-    def __init__(self, config: Alertmanager) -> None:
+    def __init__(self, config: Alertmanager, never: Sequence[str] = ()) -> None:
+        self._never = never
         self._base, self._token = f"{config.url}/api/v2", config.token
         self._host = urlsplit(config.url).netloc
         self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=_context(config)), NoRedirects)
@@ -50,7 +51,7 @@ class AlertmanagerApi:
     def alerts(self) -> tuple[Event, ...]:
         """What fires now, and is neither silenced nor inhibited; as the webhook would tell it."""
         query = "active=true&silenced=false&inhibited=false&unprocessed=false"
-        return from_api(self._list(f"/alerts?{query}"))
+        return from_api(self._list(f"/alerts?{query}"), self._never)
 
     def silences(self) -> list[Silence]:
         """The silences that Roadie created and that are not over."""

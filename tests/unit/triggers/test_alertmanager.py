@@ -12,6 +12,7 @@ from roadie.errors import TriggerError
 from roadie.triggers.senders import alertmanager
 from roadie.triggers.senders.reading import decode
 
+PAYLOADS = Path(__file__).with_name("payloads")
 RECORDED = sorted((Path(__file__).parent / "recorded").glob("*.json"))  # what a real Alertmanager 0.25 posted
 
 
@@ -190,3 +191,76 @@ def test_recorded_payloads_are_understood(path: Path) -> None:
     assert [event.status for event in message.events] == [each["status"] for each in document["alerts"]]
     assert message.truncated == document["truncatedAlerts"]
     assert all(event.labels["model"] == "jukebox" for event in message.events)
+
+
+# Grafana, and alerts about the alerting
+
+
+def sent_by_grafana(name: str = "grafana", **labels: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((PAYLOADS / f"{name}.json").read_text())
+    document["alerts"][0]["labels"] |= labels
+    return document
+
+
+def test_grafana_s_own_webhook_tells_the_same_alert_as_alertmanager_s() -> None:
+    (event,) = alertmanager.parse(sent_by_grafana()).events
+    assert (event.status, event.ignored) == ("firing", "")
+    assert event.subject == "57c6d9296de2ad39@2026-11-24T12:12:07.926Z"
+    assert event.labels["model"] == "jukebox"
+
+
+@pytest.mark.parametrize("name", ["DatasourceNoData", "DatasourceError"])
+def test_an_alert_about_the_alerting_never_starts_anything(name: str) -> None:
+    (event,) = alertmanager.parse(sent_by_grafana("grafana-no-data", alertname=name)).events
+    assert "nothing to measure" in event.ignored
+    (listed,) = alertmanager.from_api([{**alert(), "labels": event.labels, "status": {"state": "active"}}])
+    assert listed.ignored == event.ignored
+
+
+@pytest.mark.parametrize("reason", ["NoData", "Error", "NoData, KeepLast"])
+def test_a_rule_that_maps_no_data_to_firing_starts_nothing_either(reason: str) -> None:
+    mapped = alert(annotations={"grafana_state_reason": reason})
+    assert alertmanager.parse(payload(mapped, version="1")).events[0].ignored
+
+
+def test_teams_name_further_alerts_that_start_nothing() -> None:
+    never = ("Watchdog", "*NotMeasured")
+    sent = [alert(labels={"alertname": name}) for name in ("Watchdog", "DriftNotMeasured", "Drift")]
+    ignored = [bool(event.ignored) for event in alertmanager.parse(payload(*sent), never).events]
+    assert ignored == [True, True, False]
+
+
+# Limits
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {f"label_{number}": "x" for number in range(65)},
+        {f"label_{number}": "x" * 4096 for number in range(17)},
+        {f"{number:04096}": "" for number in range(17)},
+        {f"label_{number}": "é" * 4000 for number in range(9)},
+    ],
+    ids=["many", "long values", "long names", "letters of two bytes"],
+)
+def test_an_alert_with_too_many_labels_is_kept_without_them_and_starts_nothing(labels: dict[str, str]) -> None:
+    (event,) = alertmanager.parse(payload(alert(labels={"model": "jukebox", "retrain": "true", **labels}))).events
+    assert "more than 64 labels, or more than 64 KiB of them" in event.ignored
+    assert len(event.labels) <= 64
+    assert sum(len(name.encode()) + len(value.encode()) for name, value in event.labels.items()) <= 64 << 10
+
+
+def test_an_alert_with_64_labels_is_taken_as_it_is() -> None:
+    (event,) = alertmanager.parse(payload(alert(labels={f"label_{number}": "x" for number in range(64)}))).events
+    assert (len(event.labels), event.ignored) == (64, "")
+
+
+@pytest.mark.parametrize("number", [10**9, 10**400])
+def test_more_alerts_than_there_can_be_were_never_left_out(number: int) -> None:
+    with pytest.raises(TriggerError, match="truncatedAlerts"):
+        alertmanager.parse(payload(alert(), truncatedAlerts=number))
+
+
+def test_a_body_of_very_many_values_is_refused_before_it_takes_memory() -> None:
+    with pytest.raises(TriggerError, match="more than 250,000 values"):
+        decode(b'{"version": "4", "alerts": [' + b"{}," * 600_000 + b"{}]}")

@@ -8,17 +8,18 @@ from roadie.errors import TriggerError
 from roadie.triggers.events import Event
 from roadie.triggers.rules.arguments import Order, order, trigger
 from roadie.triggers.rules.deciding import key_of
-from tests.unit.triggers.world import NOON, alert, push, targets
+from tests.unit.triggers.world import alert, push, targets
 
 
 def ordered(event: Event, **model: Any) -> Order:
-    return order(targets(**model)["jukebox"], event, NOON)
+    return order(targets(**model)["jukebox"], event)
 
 
-def test_the_runs_name_tells_model_reason_time_and_key() -> None:
+def test_the_runs_name_tells_what_happened_and_when_and_nothing_of_when_it_was_told() -> None:
     key = key_of("jukebox", alert().subject)
-    assert ordered(alert()).name == f"jukebox-alert-20260131T120000Z-{key}"
-    assert ordered(push()).name.startswith("jukebox-push-20260131T120000Z-")
+    assert ordered(alert()).name == f"jukebox-alert-20260131T115900Z-{key}"
+    again = replace(push(), happened="2026-06-01T00:00:00.000Z")
+    assert ordered(push()).name == ordered(again).name == f"jukebox-push-c0ffee0000-{key_of('jukebox', push().subject)}"
 
 
 def test_what_started_the_run_and_the_model_are_told_to_a_pipeline_that_asks() -> None:
@@ -36,7 +37,7 @@ def test_what_the_configuration_sets_is_left_alone() -> None:
 
 def test_a_pipeline_without_such_parameters_gets_none() -> None:
     target = replace(targets()["jukebox"], parameters=frozenset({"charts"}))
-    assert order(target, alert(), NOON).arguments == {}
+    assert order(target, alert()).arguments == {}
 
 
 def test_templates_are_filled_also_deep_inside() -> None:
@@ -51,7 +52,8 @@ def test_a_name_that_the_event_does_not_have_is_empty() -> None:
 
 
 def test_what_a_label_says_is_not_taken_for_a_template() -> None:
-    filled = ordered(alert(region="{labels.secret}", secret="s"), parameters={"charts": "{labels.region}"})
+    model = {"parameters": {"charts": "{labels.region}"}, "values": {"labels.region": ".*"}}
+    filled = ordered(alert(region="{labels.secret}", secret="s"), **model)
     assert filled.arguments["charts"] == "{labels.secret}"
 
 
@@ -78,6 +80,15 @@ def test_a_window_that_reaches_beyond_all_time_is_refused() -> None:
         ("../../other-bucket", "a folder"),
         ("a/../../b", "a folder"),
         ("a\\..\\b", "a folder"),
+        ("%2e%2e/x", "a folder"),
+        ("%252E%252e%252fx", "a folder"),
+        ("attacker.test/", "not of the form"),
+        ("a:b", "not of the form"),
+        ("a@b", "not of the form"),
+        ("a b", "not of the form"),
+        ("a?b", "not of the form"),
+        ("é", "not of the form"),
+        ("x" * 64, "not of the form"),
     ],
 )
 def test_a_label_that_is_not_fit_for_a_parameter_is_refused_by_its_name(value: str, wrong: str) -> None:
@@ -116,3 +127,24 @@ def test_the_description_carries_the_events_facts_a_line_each() -> None:
 def test_the_description_of_an_alert_with_very_many_labels_is_cut() -> None:
     labels = {f"label_{number}": "x" * 400 for number in range(50)}
     assert len(ordered(alert(**labels)).description) <= 2000
+
+
+def test_harmless_values_that_make_a_way_out_together_are_refused() -> None:
+    parameters = {"charts": "s3://charts/{labels.a}{labels.b}/x", "deep": ["{labels.a}"]}
+    with pytest.raises(TriggerError, match="make .. as a folder"):
+        ordered(alert(a=".", b="."), parameters=parameters)
+    assert ordered(alert(a="a", b="b"), parameters=parameters).arguments["charts"] == "s3://charts/ab/x"
+
+
+def test_the_configuration_widens_what_a_value_may_be_but_not_to_a_way_out() -> None:
+    model = {"parameters": {"charts": "s3://{labels.place}/x"}, "values": {"labels.place": r"[a-z/.]+"}}
+    assert ordered(alert(place="charts/eu"), **model).arguments["charts"] == "s3://charts/eu/x"
+    for value in ("charts/../secrets", "charts/EU"):
+        with pytest.raises(TriggerError):
+            ordered(alert(place=value), **model)
+
+
+def test_a_branch_may_have_slashes_and_what_roadie_read_itself_is_used_as_it_is() -> None:
+    parameters = {"charts": "{branch} {repository} {sha}", "seed": "{starts_at}{window_end}"}
+    filled = ordered(push(branch="release/1.0"), parameters=parameters, window=timedelta(days=1)).arguments
+    assert filled["charts"] == f"release/1.0 https://git.example.com/team/model.git c0ffee{'0' * 34}"

@@ -169,6 +169,7 @@ def test_an_error_in_a_model_names_the_key_and_says_what_to_do(here: Path, model
         ("alertmanager: {url: 'am:9093'}", "alertmanager.url: is not an address"),
         (f"alertmanager: {{url: 'http://me:{SECRET}@am'}}", "alertmanager.url: holds a user or password"),
         (f"gitops: {{repository: 'https://me:{SECRET}@git/x'}}", "gitops.repository: holds a password"),
+        (f"gitops: {{repository: 'https://{SECRET}@git/x'}}", "gitops.repository: holds a password"),
         (f"page: {{password: {SECRET}}}", "page.password: must say where the secret is"),
         ("page: {password: {}}", "page.password: needs either file or env"),
         ("page: {password: {env: A, file: b}}", "page.password: needs either file or env"),
@@ -224,6 +225,30 @@ def test_it_does_not_start_with_a_secret_that_is_missing_or_empty(here: Path, co
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     said = complaint(here, LEAST.replace("env: ALERTS_SECRET", f"file: {path}"))
     assert said.startswith(f"triggers.yaml: hooks.alertmanager.secret: the file {path} is")
+
+
+@pytest.mark.parametrize(
+    ("more", "key", "least"),
+    [("", "hooks.alertmanager.secret", 16), ("page: {password: {env: WEAK}}", "page.password", 8)],
+)
+def test_it_does_not_start_with_a_secret_that_can_be_guessed(
+    here: Path, monkeypatch: pytest.MonkeyPatch, more: str, key: str, least: int
+) -> None:
+    text = LEAST + more if more else LEAST.replace("ALERTS_SECRET", "WEAK")
+    monkeypatch.setenv("WEAK", "x" * (least - 1))
+    assert f"triggers.yaml: {key}: is shorter than {least} letters" in complaint(here, text)
+    monkeypatch.setenv("WEAK", "x" * least)
+    path = here / "triggers.yaml"
+    path.write_text(text)
+    load(path)
+
+
+def test_what_a_value_may_be_is_said_for_names_that_there_are(here: Path) -> None:
+    said = complaint(here, LEAST.replace("{}", "{values: {labels.region: '[a-z]+', colour: x}}"))
+    assert said.startswith("triggers.yaml: models.jukebox.values.colour: is no name; there are")
+    assert "models.jukebox.values.labels.region: " in complaint(
+        here, LEAST.replace("{}", "{values: {labels.region: '['}}")
+    )
 
 
 def test_it_does_not_start_with_a_variable_that_is_not_set(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,6 +314,12 @@ def test_a_configuration_without_models_is_refused(here: Path) -> None:
         ("{version: 1.2}", "version: must be text; put it in quotes"),
         ("{holdout_since: 2026-01-01}", "holdout_since: must be text; put it in quotes"),
         ("{stage_review: 'yes'}", "stage_review: must be true or false"),
+        (f"{{charts: 'https://ada:{SECRET}@store/x'}}", "charts: holds a password, token or signature; parameters"),
+        (f"{{charts: 'https://store/x?X-Amz-Signature={SECRET}'}}", "charts: holds a password, token or signature"),
+        (f"{{gate: {{note: ['https://{SECRET}@git/x']}}}}", "gate: holds a password, token or signature"),
+        (f"{{hyperparameters: {{password: {SECRET}}}}}", "hyperparameters: password is a secret; parameters"),
+        ("{git_secret: '{labels.team}-git'}", "git_secret: uses {labels.team}, but no event may choose a secret"),
+        ("{gitops_repo: 'https://git.{labels.region}/x.git'}", "gitops_repo: lets an event end the name of a host"),
         ("{gate: '{}'}", "gate: must be a mapping"),
         ("{hyperparameters: {since: 2026-01-01}}", "hyperparameters: must be a mapping"),
         ("{sweep: {}}", "sweep: must be a list"),

@@ -8,7 +8,7 @@ from roadie.triggers.events import Event
 from roadie.triggers.rules.deciding import History, Verdict, decide, key_of, superseded
 from roadie.triggers.rules.matching import concerned
 from roadie.triggers.senders.addresses import normalise
-from tests.unit.triggers.world import NOON, alert, push
+from tests.unit.triggers.world import NOON, REPOSITORY, alert, push
 
 PUSHES = (Push(repository="git@GIT.example.com:team/model", branches=("main", "release/*"), paths=("*.py", "data/*")),)
 
@@ -156,3 +156,46 @@ def test_addresses_of_other_repositories_are_not(address: str) -> None:
 @pytest.mark.parametrize("address", ["", "://", "https://[", "https://host:port/x", "a@b@c:d", "\x00"])
 def test_an_address_that_is_none_does_no_harm(address: str) -> None:
     assert normalise(address) != "git.example.com/team/model"
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({"model": "unknown"}, "its label model is 'unknown', and there are jukebox, wine"),
+        ({"retrain": ""}, "its label retrain is '', and there are true"),
+    ],
+)
+def test_an_alert_that_nobody_waits_for_is_told_what_is_wrong_with_its_labels(
+    labels: dict[str, str], said: str
+) -> None:
+    (verdict,) = decide(alert(**labels), {"wine": Model(), "jukebox": Model()}, Past(), NOON)
+    assert (verdict.code, verdict.why) == ("no-model", f"no model waits for such an alert: {said}")
+
+
+def test_an_alert_without_the_label_is_told_that_it_is_missing() -> None:
+    bare = replace(alert(), labels={"alertname": "AccuracyLow", "model": "jukebox"})
+    assert 'its label retrain is missing, and retrain="true" is waited for' in decided(bare).why
+
+
+def test_a_clock_that_was_set_back_does_not_hold_back_for_longer_than_the_cool_down() -> None:
+    ahead = Past(History(accepted=NOON + timedelta(days=100)))
+    assert decided(alert(), ahead, cool_down=timedelta(hours=1)).code == "accepted"
+    soon = decided(alert(), Past(History(accepted=NOON + timedelta(minutes=5))), cool_down=timedelta(hours=1))
+    assert (soon.code, soon.why.endswith("less than 1h ago")) == ("cool-down", True)
+
+
+def test_a_push_off_the_branch_of_the_pipeline_is_ignored_and_may_come_to_that_branch_later() -> None:
+    model = {
+        "pushes": [{"repository": REPOSITORY, "branches": ["*"]}],
+        "from_git": {"repository": REPOSITORY, "branch": "main"},
+    }
+    verdict = decided(push(branch="topic"), **model)
+    assert (verdict.action, verdict.code) == ("ignore", "other-branch")
+    assert decided(push(branch="main"), **model).code == "accepted"
+    elsewhere = {**model, "from_git": {"repository": "https://git.example.com/team/other"}}
+    assert decided(push(branch="topic"), **elsewhere).code == "accepted"
+
+
+def test_an_alert_about_the_alerting_is_ignored_with_the_reason() -> None:
+    about = decided(replace(alert(), ignored="it says that there was nothing to measure"))
+    assert (about.action, about.code, about.why) == ("ignore", "never", "it says that there was nothing to measure")

@@ -15,7 +15,7 @@ from roadie.triggers.config import PipelineSource
 from roadie.triggers.rules.arguments import order
 from roadie.triggers.work.pipelines import Pipelines
 from tests.servers.git_http import git
-from tests.unit.triggers.world import NOON, Make, MemoryEngine, alert, push, store, targets
+from tests.unit.triggers.world import Make, MemoryEngine, alert, push, store, targets
 
 FILE = "compiled/pipelines/training.yaml"
 
@@ -103,7 +103,7 @@ def test_only_a_push_to_the_pipeline_s_own_repository_names_its_commit() -> None
     other = PipelineSource(repository="https://git.example.com/team/pipelines")
 
     def revision(event: object, source: PipelineSource) -> object:
-        return order(targets(from_git=source)["jukebox"], event, NOON).arguments.get("revision")  # type: ignore[arg-type]
+        return order(targets(from_git=source)["jukebox"], event).arguments.get("revision")  # type: ignore[arg-type]
 
     assert revision(push(), source) == push().names["sha"]
     assert revision(push(), other) is revision(alert(), source) is None
