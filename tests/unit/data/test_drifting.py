@@ -72,14 +72,14 @@ def test_the_figures_are_those_of_scipy_as_far_as_quantiles_tell(examples: Path,
 def test_halves_of_the_same_songs_seldom_differ(examples: Path, tmp_path: Path) -> None:
     table = data.read_examples(examples)
     alarms = 0
-    for number in range(20):
+    for number in range(10):
         is_new = pl.col("spotify_id").hash(seed=number) % 2 == 0
         write_table(table.filter(is_new), tmp_path / "new.parquet")
         write_table(table.filter(~is_new), tmp_path / "before.parquet")
         found = data.drift(tmp_path / "new.parquet", data.summarise(tmp_path / "before.parquet"))
         alarms += bool(found.moved)
         assert all(each.psi < 0.1 for each in found.features.values())
-    assert alarms <= 4
+    assert alarms <= 2
 
 
 def test_countries_that_appear_and_vanish_are_named(examples: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The built-in charts."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -38,22 +39,34 @@ def test_the_sample_is_about_as_large_as_it_says(tables: Path) -> None:
     assert rankings["daily_rank"].is_between(1, 50).all()
 
 
-def test_another_seed_is_another_month_of_the_same_tastes(tables: Path, tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Fitted:
+    """A model of the features, the examples it was fitted on, and those it was not."""
+
+    model: LogisticRegression
+    scaler: StandardScaler
+    train: pl.DataFrame
+    holdout: pl.DataFrame
+
+
+@pytest.fixture(scope="module")
+def fitted(examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
+    folder = tmp_path_factory.mktemp("sides")
+    sides = data.split(examples, folder / "train", folder / "holdout", share=0.25, seed=0)
+    train, holdout = (data.read_examples(side.path) for side in (sides.train, sides.holdout))
+    features = train.select(data.FEATURES).to_numpy()
+    scaler = StandardScaler().fit(features)
+    model = LogisticRegression(C=0.5, max_iter=200)
+    model.fit(scaler.transform(features), train["country"], sample_weight=train["weight"])
+    return Fitted(model, scaler, train, holdout)
+
+
+def test_another_seed_is_another_month_of_the_same_tastes(tables: Path, fitted: Fitted, tmp_path: Path) -> None:
     data.write_sample(tmp_path, seed=1)
     now, then = (pl.read_parquet(folder / "song_properties.parquet")["spotify_id"] for folder in (tables, tmp_path))
     assert not set(now) & set(then)
-    model, scaler, _ = fitted(data.load_charts("sample", tmp_path / "now.parquet").path)
     later = data.read_examples(data.load_charts("sample", tmp_path / "later.parquet", seed=1).path)
-    assert top_five(model, scaler, later) > 0.4
-
-
-def fitted(examples: Path) -> tuple[LogisticRegression, StandardScaler, pl.DataFrame]:
-    table = data.read_examples(examples)
-    features = table.select(data.FEATURES).to_numpy()
-    scaler = StandardScaler().fit(features)
-    model = LogisticRegression(C=0.5, max_iter=200)
-    model.fit(scaler.transform(features), table["country"], sample_weight=table["weight"])
-    return model, scaler, table
+    assert top_five(fitted.model, fitted.scaler, later) > 0.4
 
 
 def top_five(model: LogisticRegression, scaler: StandardScaler, table: pl.DataFrame) -> float:
@@ -62,12 +75,8 @@ def top_five(model: LogisticRegression, scaler: StandardScaler, table: pl.DataFr
     return float(np.average(hits, weights=table["weight"]))
 
 
-def test_a_model_of_the_features_beats_the_class_prior_by_far_on_songs_it_never_saw(
-    examples: Path, tmp_path: Path
-) -> None:
-    sides = data.split(examples, tmp_path / "train", tmp_path / "holdout", share=0.25, seed=0)
-    model, scaler, train = fitted(sides.train.path)
-    holdout = data.read_examples(sides.holdout.path)
+def test_a_model_of_the_features_beats_the_class_prior_by_far_on_songs_it_never_saw(fitted: Fitted) -> None:
+    model, scaler, train, holdout = fitted.model, fitted.scaler, fitted.train, fitted.holdout
     chances = model.predict_proba(scaler.transform(holdout.select(data.FEATURES).to_numpy()))
     truth = np.searchsorted(model.classes_, holdout["country"].to_numpy())
     loss = -np.average(np.log(chances[np.arange(len(truth)), truth]), weights=holdout["weight"])
