@@ -8,10 +8,13 @@ UV_COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quie
 	--python-version 3.11 --generate-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check compile docs bench lock clean
+.PHONY: help setup demo test test-fast check compile docs bench lock clean
+
+# A file's tests stay together, so that what its fixtures made is made once.
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-9s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.tools ## Make the environment with everything that development needs
 
@@ -20,7 +23,10 @@ demo: $(VENV)/.roadie ## The whole story on this machine: train, gate, package, 
 
 test: $(VENV)/.tools ## Run all tests, with real servers (as root their Debian packages are installed)
 	@tests/servers/install
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
+
+test-fast: $(VENV)/.tools ## Run the tests of rooms and steps alone, in a minute
+	$(PYTEST) tests/unit tests/steps
 
 check: $(VENV)/.tools ## Lint, types, the rules between the rooms
 	$(BIN)/ruff check .

@@ -24,7 +24,7 @@ from tests.unit.docs.pages import (
 )
 
 GROUPS: dict[str, click.Command] = {"roadie": roadie, "kfp": kfp}
-TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
 
 
 def shell_of(block: Block) -> list[str]:
