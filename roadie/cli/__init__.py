@@ -12,6 +12,7 @@ from roadie.cli.compile import compile_command
 from roadie.cli.demo import demo
 from roadie.cli.doctor import doctor
 from roadie.cli.gitops import gitops
+from roadie.cli.image import image
 from roadie.cli.listen import listen
 from roadie.cli.modelcar import modelcar
 from roadie.cli.rollout import rollout
@@ -30,7 +31,7 @@ def roadie(debug: bool) -> None:
     """The road from training to the values file: train, prove, package, deploy by GitOps."""
 
 
-for command in (demo, doctor, compile_command, run, runs, schedule, listen, modelcar, gitops, rollout):
+for command in (demo, doctor, compile_command, run, runs, schedule, listen, image, modelcar, gitops, rollout):
     roadie.add_command(command)
 
 

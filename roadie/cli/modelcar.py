@@ -1,55 +1,16 @@
 """``roadie modelcar``: models in OCI registries and layouts."""
 
-import contextlib
 import json
-import sys
-from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from roadie.cli.registry import access_from, access_options, as_json_option, progress, size_text
+
 if TYPE_CHECKING:
-    from roadie.modelcar import Access, Image
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-Report = Callable[[str, int, int], None]
-
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
-
-
-def _access_options(command: Command) -> Command:
-    """How a registry is reached; the command gets them as one `access`, made by `_access`."""
-    for option in (
-        click.option("--timeout", default=60.0, show_default=True, help="Seconds without an answer or progress."),
-        click.option("--password-stdin", is_flag=True, help="Read the password from standard input."),
-        click.option("--username", default="", help="Name to log in with; otherwise see `roadie modelcar --help`."),
-        click.option(
-            "--ca-file",
-            default="",
-            envvar="REGISTRY_CA_FILE",
-            metavar="FILE",
-            help="PEM file of the CA of a private registry; or REGISTRY_CA_FILE.",
-        ),
-        click.option(
-            "--plain-http",
-            is_flag=True,
-            envvar="REGISTRY_PLAIN_HTTP",
-            help="No TLS, which otherwise only loopback is spared; or REGISTRY_PLAIN_HTTP=1.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def _access(username: str, password_stdin: bool, plain_http: bool, ca_file: str, timeout: float) -> "Access":
-    from roadie.modelcar import Access
-
-    if bool(username) != password_stdin:
-        raise click.UsageError("--username and --password-stdin go together: a password never stands in a command.")
-    password = sys.stdin.readline().rstrip("\r\n") if password_stdin else ""
-    return Access(username, password, plain_http, ca_file, timeout)
+    from roadie.modelcar import Image
 
 
 @click.group()
@@ -76,8 +37,8 @@ def modelcar() -> None:
 @click.option("--previous", default="", metavar="REFERENCE", help="A similar image: what it has is not sent again.")
 @click.option("--move-tag", is_flag=True, help="Let the tag name this image even if it names another one now.")
 @click.option("--workers", default=5, show_default=True, type=click.IntRange(1, 32), help="Uploads at a time.")
-@_access_options
-@_as_json
+@access_options
+@as_json_option
 def push(
     directory: Path,
     reference: str,
@@ -95,7 +56,7 @@ def push(
     """
     from roadie import modelcar
 
-    with _progress() as report:
+    with progress() as report:
         done = modelcar.push(
             directory,
             reference,
@@ -104,28 +65,28 @@ def push(
             previous=previous,
             move_tag=move_tag,
             workers=workers,
-            access=_access(**access),
+            access=access_from(**access),
             report=report,
         )
     if as_json:
         click.echo(json.dumps(asdict(done)))
     else:
         click.echo(f"{done.reference}")
-        sent = "nothing: it was there" if done.existed else _size(done.uploaded_bytes)
+        sent = "nothing: it was there" if done.existed else size_text(done.uploaded_bytes)
         click.echo(f"uploaded {sent}", err=True)
 
 
 @modelcar.command()
 @click.argument("reference")
 @click.argument("directory", type=click.Path(path_type=Path))
-@_access_options
-@_as_json
+@access_options
+@as_json_option
 def pull(reference: str, directory: Path, as_json: bool, **access: Any) -> None:
     """Write the files under /models of REFERENCE into DIRECTORY, which must be new or empty."""
     from roadie import modelcar
 
-    with _progress() as report:
-        done = modelcar.pull(reference, directory, access=_access(**access), report=report)
+    with progress() as report:
+        done = modelcar.pull(reference, directory, access=access_from(**access), report=report)
     if as_json:
         click.echo(json.dumps({**asdict(done), "directory": str(done.directory)}))
     else:
@@ -134,28 +95,28 @@ def pull(reference: str, directory: Path, as_json: bool, **access: Any) -> None:
 
 @modelcar.command()
 @click.argument("reference")
-@_access_options
-@_as_json
+@access_options
+@as_json_option
 def inspect(reference: str, as_json: bool, **access: Any) -> None:
     """Show what an image is made of and what made it, without fetching its layers."""
     from roadie import modelcar
 
-    image = modelcar.inspect(reference, access=_access(**access))
+    image = modelcar.inspect(reference, access=access_from(**access))
     click.echo(json.dumps(asdict(image)) if as_json else _described(image))
 
 
 @modelcar.command()
 @click.argument("reference")
-@_access_options
-@_as_json
+@access_options
+@as_json_option
 def verify(reference: str, as_json: bool, **access: Any) -> None:
     """Read all of an image again and compare it with the digests that pin it."""
     from roadie import modelcar
 
-    with _progress() as report:
-        done = modelcar.verify(reference, access=_access(**access), report=report)
+    with progress() as report:
+        done = modelcar.verify(reference, access=access_from(**access), report=report)
     click.echo(
-        json.dumps(asdict(done)) if as_json else f"{done.reference}: {done.blobs} blobs, {_size(done.size)}, whole"
+        json.dumps(asdict(done)) if as_json else f"{done.reference}: {done.blobs} blobs, {size_text(done.size)}, whole"
     )
 
 
@@ -167,43 +128,8 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _described(image: "Image") -> str:
-    rows = [("image", image.reference), ("platforms", ", ".join(image.platforms)), ("size", _size(image.size))]
+    rows = [("image", image.reference), ("platforms", ", ".join(image.platforms)), ("size", size_text(image.size))]
     rows += sorted(image.annotations.items())
-    rows += [(layer.digest[:19], f"{_size(layer.size):>10}  {layer.files or 'base'}") for layer in image.layers]
+    rows += [(layer.digest[:19], f"{size_text(layer.size):>10}  {layer.files or 'base'}") for layer in image.layers]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
-
-
-def _size(count: float) -> str:
-    """Bytes as people write them, in powers of ten."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:  # noqa: PLR2004
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Report]:
-    """A bar for each layer on a terminal, otherwise a line when one is done."""
-    if not sys.stderr.isatty():
-        yield _line
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[str, Any] = {}
-
-        def report(label: str, done: int, size: int) -> None:
-            if label not in tasks:
-                tasks[label] = bars.add_task(label.removeprefix("models/"), total=size)
-            bars.update(tasks[label], completed=done)
-
-        yield report
-
-
-def _line(label: str, done: int, size: int) -> None:
-    if done == size:
-        click.echo(f"{label}  {_size(size)}", err=True)

@@ -18,9 +18,12 @@ from roadie.modelcar.publish import Published, model_digest, publish
 from roadie.modelcar.push import Pushed, PushedLayer, push
 from roadie.modelcar.read import Image, ImageLayer, Pulled, Verified, inspect, pull, resolve, verify
 from roadie.modelcar.reference import Reference, parse_reference
+from roadie.modelcar.steps import CODE, LOCK, StepsImage, push_steps, shipped_lock, shipped_sources
 
 __all__ = [
     "ANNOTATIONS",
+    "CODE",
+    "LOCK",
     "Access",
     "Image",
     "ImageLayer",
@@ -29,6 +32,7 @@ __all__ = [
     "Pushed",
     "PushedLayer",
     "Reference",
+    "StepsImage",
     "Verified",
     "inspect",
     "model_digest",
@@ -36,6 +40,9 @@ __all__ = [
     "publish",
     "pull",
     "push",
+    "push_steps",
     "resolve",
+    "shipped_lock",
+    "shipped_sources",
     "verify",
 ]

@@ -65,5 +65,6 @@ class DigestCache:
 
     def _path(self, layer: Layer) -> Path:
         stamps = [(entry.name, entry.path, astuple(entry.stamp)) for entry in layer.entries if entry.stamp]
-        key = json.dumps([layer.size, [entry.name for entry in layer.entries], stamps])
+        written = [(entry.name, sha256(entry.content)) for entry in layer.entries if entry.content is not None]
+        key = json.dumps([layer.size, [(entry.name, entry.mode) for entry in layer.entries], stamps, written])
         return self._directory / sha256(key.encode()).removeprefix("sha256:")

@@ -28,16 +28,25 @@ class Stamp:
 
 @dataclass(frozen=True)
 class Entry:
-    """A file (with its stamp and size in bytes) or a directory (without) and the name it gets in the image."""
+    """What gets the name `name` in the image: a file on disk (with its stamp), `content` that is written there, or a
+    directory (with neither). `mode` is 0 for what everyone may read and nobody run.
+    """
 
     name: str
     path: str
     stamp: Stamp | None = None
+    content: bytes | None = None
+    mode: int = 0
 
     @property
     def size(self) -> int:
         """Bytes of content; 0 for a directory."""
-        return self.stamp.size if self.stamp else 0
+        return self.stamp.size if self.stamp else len(self.content or b"")
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is not a directory."""
+        return self.stamp is not None or self.content is not None
 
 
 def scan(directory: Path) -> tuple[Entry, ...]:

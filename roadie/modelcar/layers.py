@@ -24,18 +24,24 @@ _MAX_OWN_LAYERS = 64
 
 @dataclass(frozen=True)
 class Layer:
-    """A tar archive of `entries`, written while it is read: it never exists on disk or in memory as a whole."""
+    """A tar archive of `entries`, written while it is read: it never exists on disk or in memory as a whole.
+
+    `title` is what people call it, when its files' names do not say that.
+    """
 
     entries: tuple[Entry, ...]
+    title: str = ""
 
     @cached_property
     def files(self) -> tuple[str, ...]:
         """The names of the files in it, as in the image."""
-        return tuple(entry.name for entry in self.entries if entry.stamp)
+        return tuple(entry.name for entry in self.entries if entry.is_file)
 
     @property
     def label(self) -> str:
-        """The file's name, or how many files it holds."""
+        """The title, the file's name, or how many files it holds."""
+        if self.title:
+            return self.title
         return self.files[0] if len(self.files) == 1 else f"{len(self.files)} files"
 
     @cached_property
@@ -47,8 +53,8 @@ class Layer:
         """Headers and padding as bytes, files as entries; at the end the two empty sectors that close an archive."""
         for entry in self.entries:
             yield _header(entry)
-            if entry.stamp:
-                yield entry
+            if entry.is_file:
+                yield entry if entry.content is None else entry.content
                 yield b"\0" * (-entry.size % _SECTOR)
         yield b"\0" * (2 * _SECTOR)
 
@@ -84,7 +90,7 @@ def plan(entries: Sequence[Entry]) -> tuple[Layer, ...]:
     groups += _evenly(shared, _MAX_OWN_LAYERS // 2)
     parents = {entry.name.rpartition("/")[0] for entry in entries}
     small = [entry for entry in entries if entry.size <= _SMALL and (entry.stamp or entry.name not in parents)]
-    return tuple(Layer(tuple(_with_parents(group))) for group in [*groups, small] if group)
+    return tuple(Layer(tuple(with_parents(group))) for group in [*groups, small] if group)
 
 
 def _evenly(entries: Sequence[Entry], groups: int) -> list[list[Entry]]:
@@ -100,7 +106,7 @@ def _evenly(entries: Sequence[Entry], groups: int) -> list[list[Entry]]:
     return shared
 
 
-def _with_parents(entries: Iterable[Entry]) -> Iterator[Entry]:
+def with_parents(entries: Iterable[Entry]) -> Iterator[Entry]:
     """The entries, each after its directories: a layer must not rely on another one for a directory's mode."""
     seen: set[str] = set()
     for entry in entries:
@@ -113,13 +119,13 @@ def _with_parents(entries: Iterable[Entry]) -> Iterator[Entry]:
 
 
 def _header(entry: Entry) -> bytes:
-    """A tar header without user, group, time or the file's own mode, which differ between machines.
+    """A tar header without user, group or time, which differ between machines.
 
     GNU format: sizes over 8 GiB in base 256, names over 100 bytes as a long-name record; all runtimes read both.
     """
     info = tarfile.TarInfo(entry.name)
-    info.mode, info.size = (0o644, entry.size) if entry.stamp else (0o755, 0)
-    info.type = tarfile.REGTYPE if entry.stamp else tarfile.DIRTYPE
+    info.mode, info.size = entry.mode or (0o644 if entry.is_file else 0o755), entry.size
+    info.type = tarfile.REGTYPE if entry.is_file else tarfile.DIRTYPE
     return info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
 
 

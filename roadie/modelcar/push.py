@@ -88,7 +88,7 @@ def push(
             stack.enter_context(contextlib.closing(base_store))
         check_base(found_base, base_store)
         given = full_annotations(annotations or {}, found_base)
-        work = _Push(store, base_store, found_base, models, plan(entries), given, workers, report or quiet, stop)
+        work = Work(store, base_store, found_base, models, plan(entries), given, workers, report or quiet, stop)
         return work.run(_similar(previous, target), move_tag=move_tag)
 
 
@@ -100,7 +100,7 @@ def _similar(previous: str, target: Reference) -> Reference | None:
 
 
 @dataclass(frozen=True)
-class _Push:
+class Work:
     """One push under way."""
 
     store: Store
@@ -112,6 +112,8 @@ class _Push:
     workers: int
     report: Report
     stop: threading.Event
+    # Layers that are most often there already are worth a hash before anything is sent; so are small ones always.
+    hash_first: bool = False
     cache: DigestCache = field(default_factory=DigestCache)
 
     def run(self, similar: Reference | None, *, move_tag: bool) -> Pushed:
@@ -123,9 +125,9 @@ class _Push:
         known = standing or (self.store.find(similar.name) if similar else None)
         sizes = _layer_sizes(self.store, known) if known else frozenset()
         # A small model is hashed before anything is sent, so that its configs can go along with its layers.
-        small = all(layer.size <= SMALL_BLOB for layer in self.layers)
-        digests = self._all([partial(self._hash, layer) for layer in self.layers]) if small else []
-        image = self._compose(digests) if small else None
+        first = self.hash_first or all(layer.size <= SMALL_BLOB for layer in self.layers)
+        digests = self._all([partial(self._hash, layer) for layer in self.layers]) if first else []
+        image = self._compose(digests) if first else None
         blobs, sent = self._send_blobs(digests, image.configs if image else (), sizes)
         self.models.finish()
         self.cache.prune()
