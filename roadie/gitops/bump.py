@@ -12,9 +12,10 @@ from roadie.gitops.access import Access
 from roadie.gitops.checks import check_trailers
 from roadie.gitops.edits import Edit, UnexpectedValueError, compose, plan
 from roadie.gitops.failures import LostRaceError, UnreachableError
-from roadie.gitops.history import judge
+from roadie.gitops.past import Past
 from roadie.gitops.repository import Repository
 from roadie.gitops.signature import Signature
+from roadie.gitops.verdict import Verdict, judge, suspicious
 
 if TYPE_CHECKING:
     from roadie.gitops.proposal import Proposal
@@ -115,13 +116,13 @@ def _make(repository: Repository, tip: str, wish: _Wish) -> Bumped:
         todo = plan(repository, tip, wish.edits)
     except UnexpectedValueError:
         # Our own commit of an earlier try, or a later run's, explains it; all else is for people to look at.
-        stopped = _stopped(repository, tip, [edit.record for edit in wish.edits if not edit.only_if_present], wish)
+        stopped = _stopped(repository, tip, [edit for edit in wish.edits if not edit.only_if_present], wish)
         if not stopped:
             raise
         return stopped
     if not todo.files:
         return Bumped(False, tip, repository.branch, reason="the values are there already", in_place=True)
-    stopped = _stopped(repository, tip, todo.records, wish)
+    stopped = _stopped(repository, tip, todo.edits, wish)
     if stopped:
         return stopped
     text, files = compose(wish.message, todo.edits, wish.trailers), tuple(sorted(todo.files))
@@ -132,12 +133,23 @@ def _make(repository: Repository, tip: str, wish: _Wish) -> Bumped:
     return Bumped(True, commit, repository.branch, files, diff=repository.diff(tip, commit), in_place=True)
 
 
-def _stopped(repository: Repository, tip: str, records: Sequence[str], wish: _Wish) -> Bumped | None:
-    """The outcome when earlier commits forbid one that sets `records`; None when they do not."""
-    verdict = judge(repository.log(tip), records, wish.trailers, again=wish.again)
+def _stopped(repository: Repository, tip: str, edits: Sequence[Edit], wish: _Wish) -> Bumped | None:
+    """The outcome when what the branch has held forbids to make `edits`; None when it does not."""
+    verdict = _judged(repository, tip, edits, wish)
     if verdict and verdict.refused:
         raise GitOpsError(verdict.reason)
     return Bumped(False, verdict.commit, repository.branch, reason=verdict.reason) if verdict else None
+
+
+def _judged(repository: Repository, tip: str, edits: Sequence[Edit], wish: _Wish) -> Verdict | None:
+    """Judge by the newest commits, and by older ones where their messages give reason to look at the files there."""
+    while True:
+        pasts = {file: Past(repository, tip, file) for file in {edit.file for edit in edits}}
+        verdict = judge(pasts, edits, wish.trailers, again=wish.again)
+        if verdict or all(past.whole for past in pasts.values()):
+            return verdict
+        if not suspicious(repository.older(tip), edits, wish.trailers) or not repository.deepen():
+            return None
 
 
 def tries(budget: float) -> Iterator[int]:

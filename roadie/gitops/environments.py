@@ -1,16 +1,15 @@
 """The models in each environment: which version is deployed, and since which commit."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from roadie.errors import GitOpsError
 from roadie.gitops.access import Access
-from roadie.gitops.checks import DIGEST, check_file
+from roadie.gitops.checks import check_file
 from roadie.gitops.document import step_text
-from roadie.gitops.history import DIGEST as DIGEST_TRAILER
-from roadie.gitops.history import VERSION, Commit
+from roadie.gitops.past import identity_of, past_of
 from roadie.gitops.repository import Repository
-from roadie.gitops.values import entries, get_scalar
+from roadie.gitops.values import entries
 
 
 @dataclass(frozen=True)
@@ -51,15 +50,6 @@ class Deployment:
     trailers: Mapping[str, Sequence[str]]
 
 
-@dataclass(frozen=True)
-class State:
-    """What a commit left under a model's key."""
-
-    commit: Commit
-    version: str | None
-    digest: str
-
-
 def status(
     repo: str,
     environments: Sequence[str] = ("test", "stage"),
@@ -77,7 +67,11 @@ def status(
             entry = repository.find(tip, [file]).get(file)
             if not entry:
                 raise GitOpsError(f"{repo} has no {file} on {branch}; name the environments that it has")
-            for model in entries(repository.read(entry), layout.models):
+            try:
+                models = entries(repository.read(entry), layout.models)
+            except GitOpsError as error:
+                raise GitOpsError(f"{file}: {error}") from None
+            for model in models:
                 deployment = deployment_of(repository, tip, environment, model, layout)
                 if deployment:
                     found.append(deployment)
@@ -98,42 +92,15 @@ def deployed(
         return deployment_of(repository, repository.fetch(), environment, model, layout)
 
 
-def states_of(repository: Repository, tip: str, file: str, key: str) -> Iterator[State]:
-    """What each commit that changed the model's version left there, newest first.
-
-    A version belongs to the oldest commit of those in a row that have it.
-    """
-    kept: State | None = None
-    for commit in repository.changes(tip, file):
-        version, digest = _values_at(repository, commit.sha, file, key)
-        if kept and version != kept.version:
-            yield kept
-            kept = None
-        kept = State(commit, version, kept.digest if kept else digest)
-    if kept:
-        yield kept
-
-
-def _values_at(repository: Repository, commit: str, file: str, key: str) -> tuple[str | None, str]:
-    """Version and digest as `commit` has them; none where its file is missing, or cannot be read."""
-    entry = repository.find(commit, [file]).get(file)
-    if not entry:
-        return None, ""
-    text = repository.read(entry)
-    try:
-        return get_scalar(text, f"{key}.version"), get_scalar(text, f"{key}.digest") or ""
-    except GitOpsError:
-        return None, ""
-
-
 def deployment_of(repository: Repository, tip: str, environment: str, model: str, layout: Layout) -> Deployment | None:
     """What an environment holds of a model; None when nothing."""
-    for state in states_of(repository, tip, layout.file_of(environment), layout.key_of(model)):
-        if state.version is None:
-            return None
-        commit, trailers = state.commit, state.commit.trailers
-        told = trailers.get(DIGEST_TRAILER, [""])[0] if trailers.get(VERSION) == [state.version] else ""
-        digest = state.digest or (told if DIGEST.fullmatch(told) else "")
-        subject = commit.message.partition("\n")[0]
-        return Deployment(environment, model, state.version, digest, commit.sha, commit.time, subject, trailers)
-    return None
+    key = layout.key_of(model)
+    place = f"{key}.version"
+    past = past_of(repository, tip, layout.file_of(environment), lambda past: past.rows(place)[0].sure)
+    rows = past.rows(place)
+    if not rows or rows[0].value is None:
+        return None
+    version, commit = rows[0].value, rows[0].commit
+    known = identity_of(past, key, rows, version)
+    trailers = {**rows[0].trailers, **{name: [value] for name, value in known.trailers.items()}}
+    return Deployment(environment, model, version, known.digest, commit.sha, commit.time, commit.subject, trailers)

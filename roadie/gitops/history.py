@@ -1,49 +1,94 @@
-"""What earlier commits say in their trailers, and what follows for a commit that is about to be made."""
+"""What a commit says in its trailers, wherever they stand in its message."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 # What a commit deployed, and where.
 MODEL, ENVIRONMENT, VERSION, DIGEST = "Roadie-Model", "Roadie-Environment", "Roadie-Version", "Roadie-Digest"
-# What a commit set, as `file:key=value`, one trailer each; and what a rollback took back.
+# What a commit set, as `file:key=value`, one trailer each; and what a rollback took back, and why.
 SET = "Roadie-Set"
 ROLLED_BACK = "Roadie-Rolled-Back"
+REASON = "Roadie-Reason"
+# Where a promotion took the version from.
+PROMOTED_FROM = "Roadie-Promoted-From"
 # Which run made the commit, and when that run started (ISO 8601).
 RUN = "Roadie-Run"
 STARTED = "Roadie-Started"
 
-_REVERTS = re.compile(r"^This reverts commit ([0-9a-f]{40})", re.MULTILINE)
+# What is about one commit, and not about the version that it deploys.
+_OF_ONE_COMMIT = {MODEL, ENVIRONMENT, RUN, STARTED, SET, ROLLED_BACK, REASON, PROMOTED_FROM}
+# A message says each of these once: said again, and otherwise, it is about another commit that was squashed into it.
+_SINGLE = {MODEL, ENVIRONMENT, VERSION, DIGEST, RUN, STARTED}
+_TRAILER = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9-]*): +(\S.*?)\s*")
+
+Trailers = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit of the history: its id, when it was made (Unix seconds), its message, its parent where it was asked."""
+    """A commit of the history: its id, when it was made (Unix seconds), its message, its parents."""
 
     sha: str
     time: int
     message: str
-    parent: str = ""
+    parents: tuple[str, ...] = ()
 
     @property
-    def trailers(self) -> dict[str, list[str]]:
-        """The last paragraph's `Key: value` lines (git-interpret-trailers(1)); a key may be repeated."""
-        found: dict[str, list[str]] = {}
-        for line in self.message.strip().rpartition("\n\n")[2].splitlines():
-            key, colon, value = line.partition(": ")
-            if colon and re.fullmatch(r"[A-Za-z0-9-]+", key):
-                found.setdefault(key, []).append(value.strip())
-        return found
+    def subject(self) -> str:
+        """The message's first line."""
+        return self.message.strip().partition("\n")[0]
+
+    @property
+    def told(self) -> list[dict[str, list[str]]]:
+        """The trailers (`Key: value` lines; a key may be repeated) of each commit that the message is about.
+
+        They stand in any paragraph that has a `Roadie-` line: buttons that squash add paragraphs, indent, and put the
+        messages of several commits into one.
+        """
+        groups: list[dict[str, list[str]]] = []
+        for paragraph in re.split(r"\n\s*\n", self.message.replace("\r\n", "\n")):
+            found = _trailers(paragraph)
+            if not any(key.startswith("Roadie-") for key in found):
+                continue
+            if not groups or any(groups[-1].get(key, found[key]) != found[key] for key in _SINGLE & found.keys()):
+                groups.append({})
+            for key, values in found.items():
+                mine = groups[-1].setdefault(key, [])
+                mine += [value for value in values if value not in mine]
+        return groups
+
+    def told_of(self, record: str) -> dict[str, list[str]]:
+        """The trailers of the one who set `record` (`file:key=value`), or else deployed that version; none by others.
+
+        The caller has seen that the commit did so: anybody can write anything into a message.
+        """
+        value = record.rpartition("=")[2]
+        groups = self.told
+        by_record = [group for group in groups if record in group.get(SET, ())]
+        by_version = [group for group in groups if SET not in group and group.get(VERSION) == [value]]
+        return next(iter(by_record or by_version), {})
+
+    def rolled_back(self, place: str) -> set[str]:
+        """The values of `place` (`file:key`) that the message says were taken back."""
+        records = [record for group in self.told for record in group.get(ROLLED_BACK, ())]
+        return {record.rpartition("=")[2] for record in records if record.rpartition("=")[0] == place}
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """Why no commit is to be made: `commit` is the one that says so; `refused` when that is a failure."""
+def _trailers(paragraph: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for line in paragraph.splitlines():
+        match = _TRAILER.fullmatch(line)
+        if match:
+            found.setdefault(match[1], []).append(match[2])
+    return found
 
-    commit: str
-    reason: str
-    refused: bool = False
+
+def identity(trailers: Trailers) -> dict[str, str]:
+    """Of `trailers` those that tell what a version is made of: digest, manifests, data, code, and the like."""
+    told = {name: values[0] for name, values in trailers.items() if name.startswith("Roadie-") and values}
+    return {name: value for name, value in told.items() if name not in _OF_ONE_COMMIT and value.isprintable()}
 
 
 def time_of(text: str) -> datetime | None:
@@ -55,37 +100,11 @@ def time_of(text: str) -> datetime | None:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def judge(
-    commits: Iterable[Commit], records: Sequence[str], trailers: Mapping[str, str], *, again: bool = False
-) -> Verdict | None:
-    """Whether `commits` (newest first) forbid one that sets `records` (`file:key=value`); None when they do not.
-
-    They do when the same run has made it already (it was killed after its push), when a run that started later
-    has set one of the keys, and when one of the records was rolled back; `again` lifts the last.
-    """
-    mine = time_of(trailers.get(STARTED, ""))
-    open_records, open_keys = set(records), {_key(record) for record in records}
-    reverted: set[str] = set()
-    for commit in commits:
-        theirs = commit.trailers
-        done = set(theirs.get(SET, []))
-        if trailers.get(RUN) in theirs.get(RUN, []) and done.issuperset(records):
-            return Verdict(commit.sha, f"this run made commit {commit.sha[:10]} already")
-        bad = open_records.intersection(done if commit.sha in reverted else theirs.get(ROLLED_BACK, []))
-        if bad and not again:
-            reason = f"{bad.pop()} was rolled back by a commit since; train a new version, or insist on this one"
-            return Verdict(commit.sha, reason, refused=True)
-        touched = open_keys.intersection(map(_key, done))
-        theirs_started = time_of(theirs.get(STARTED, [""])[0])
-        if touched and mine and theirs_started and theirs_started > mine:
-            return Verdict(commit.sha, f"a run that started later has set {touched.pop()} by {commit.sha[:10]}")
-        if commit.sha not in reverted:
-            reverted.update(_REVERTS.findall(commit.message))
-        # What was set anew since is no longer taken back.
-        open_records -= done
-    return None
-
-
-def _key(record: str) -> str:
-    """`file:key` of `file:key=value`; a key may hold `=`, a value may not."""
-    return record.rpartition("=")[0]
+def started(trailers: Trailers, made: int, now: datetime) -> datetime | None:
+    """When the run that made a commit started; None where that would be after the commit (made at `made`) or `now`."""
+    time = time_of(next(iter(trailers.get(STARTED, ())), ""))
+    try:
+        latest = min(now, datetime.fromtimestamp(made, UTC) + timedelta(seconds=1))
+    except (OverflowError, ValueError, OSError):
+        return None
+    return time if time and time <= latest else None

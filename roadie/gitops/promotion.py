@@ -8,13 +8,10 @@ from roadie.errors import GitOpsError, UsageError
 from roadie.gitops.access import Access
 from roadie.gitops.bump import Bumped, bump
 from roadie.gitops.edits import Edit, UnexpectedValueError
-from roadie.gitops.environments import APP_OF_APPS, Deployment, Layout, State, deployment_of, states_of
-from roadie.gitops.history import DIGEST, ENVIRONMENT, MODEL, ROLLED_BACK, RUN, SET, STARTED, VERSION
+from roadie.gitops.environments import APP_OF_APPS, Deployment, Layout, deployment_of
+from roadie.gitops.history import DIGEST, ENVIRONMENT, MODEL, PROMOTED_FROM, REASON, ROLLED_BACK, VERSION, identity
+from roadie.gitops.past import Row, identity_of, past_of, standing, was_rolled_back_to
 from roadie.gitops.repository import Repository
-
-PROMOTED_FROM, REASON = "Roadie-Promoted-From", "Roadie-Reason"
-# What a promoted version's commit does not take over from the one that it was promoted from.
-_OF_ONE_COMMIT = {RUN, STARTED, SET, ROLLED_BACK, REASON}
 
 
 def promote(
@@ -50,9 +47,8 @@ def promote(
     if version and held.version != version:
         return Bumped(False, tip, branch, reason=f"{source} holds {held.version} by now, not {version}")
     digest = _same_digest(held, resolve) if resolve else held.digest
-    carried = {name: values[0] for name, values in held.trailers.items() if name not in _OF_ONE_COMMIT}
     trailers = {
-        **carried,
+        **identity(held.trailers),
         MODEL: model,
         ENVIRONMENT: target,
         VERSION: held.version,
@@ -89,24 +85,27 @@ def rollback(
     file, key = layout.file_of(environment), layout.key_of(model)
     with Repository(repo, branch, access) as repository:
         tip = repository.fetch()
-        states = list(states_of(repository, tip, file, key))
-    current = states[0].version if states else None
-    if not current:
-        raise GitOpsError(f"{environment} in {repo} holds no version of {model}; there is nothing to roll back")
-    bad = bad or current
-    if current != bad:
-        return Bumped(False, tip, branch, reason=f"{environment} holds {current} by now, not {bad}")
-    good = _last_good(states, bad, f"{file}:{key}.version", environment)
-    edits = edits_for(file, key, good.version or "", good.digest, expected=bad)
+        past = past_of(repository, tip, file, lambda past: bool(standing(past.rows(f"{key}.version"), "version").good))
+        rows = past.rows(f"{key}.version")
+        current = rows[0].value if rows else None
+        if not current:
+            raise GitOpsError(f"{environment} in {repo} holds no version of {model}; there is nothing to roll back")
+        bad = bad or current
+        if current != bad:
+            return Bumped(False, tip, branch, reason=f"{environment} holds {current} by now, not {bad}")
+        good = _last_good(rows, model, environment)
+        known = identity_of(past, key, rows, good)
+    edits = edits_for(file, key, good, known.digest, expected=bad)
     trailers = {
+        **known.trailers,
         MODEL: model,
         ENVIRONMENT: environment,
-        VERSION: good.version or "",
+        VERSION: good,
         ROLLED_BACK: f"{file}:{key}.version={bad}",
         **({REASON: reason} if reason else {}),
         **options.pop("trailers", {}),
     }
-    message = options.pop("message", "") or f"Roll {model} in {environment} back from {bad} to {good.version}"
+    message = options.pop("message", "") or f"Roll {model} in {environment} back from {bad} to {good}"
     try:
         return bump(
             repo, edits, branch=branch, message=message, trailers=trailers, again=True, access=access, **options
@@ -137,11 +136,15 @@ def _same_digest(held: Deployment, resolve: Callable[[str], str | None]) -> str:
     return digest
 
 
-def _last_good(states: Sequence[State], bad: str, place: str, environment: str) -> State:
-    if states[0].commit.trailers.get(ROLLED_BACK):
+def _last_good(rows: Sequence[Row], model: str, environment: str) -> str:
+    """The version to go back to from the newest of `rows`."""
+    bad = rows[0].value
+    if was_rolled_back_to(rows[0]):
         raise GitOpsError(f"{environment} was rolled back to {bad}; deploy a version that works instead of going on")
-    taken_back = {record for state in states for record in state.commit.trailers.get(ROLLED_BACK, [])}
-    for state in states[1:]:
-        if state.version and state.version != bad and f"{place}={state.version}" not in taken_back:
-            return state
-    raise GitOpsError(f"{environment} has had no version before {bad} that could be gone back to; deploy another")
+    good = standing(rows, "version").good
+    if not good:
+        raise GitOpsError(
+            f"{environment} has had no version before {bad} that {model} could go back to;"
+            " deploy another, or take the model out of the values file"
+        )
+    return good[0]

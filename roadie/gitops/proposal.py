@@ -3,13 +3,14 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from roadie.errors import GitOpsError, UsageError
 from roadie.gitops.access import Access
 from roadie.gitops.checks import check_branch
 from roadie.gitops.edits import Edit, Plan
-from roadie.gitops.history import SET, STARTED, Commit, judge
+from roadie.gitops.history import SET, STARTED, Commit, started, time_of
 from roadie.gitops.repository import Repository
 from roadie.gitops.signature import Signature
 
@@ -137,10 +138,15 @@ def _value(text: str) -> str:
 
 def _made_later(there: Commit, todo: Plan, text: str) -> str | None:
     """Why the branch's commit is to stay: a run that started later has made it."""
-    ours = Commit("", 0, text).trailers.get(STARTED, [""])[0]
-    verdict = judge([there], todo.records, {STARTED: ours}, again=True)
-    return verdict.reason if verdict else None
+    ours = next(iter(Commit("", 0, text).told), {}).get(STARTED, [""])[0]
+    mine, places = time_of(ours), {record.rpartition("=")[0] for record in todo.records}
+    for group in there.told:
+        theirs = started(group, there.time, datetime.now(UTC))
+        touched = places.intersection(record.rpartition("=")[0] for record in group.get(SET, ()))
+        if mine and theirs and theirs > mine and touched:
+            return f"a run that started later has set {touched.pop()} by {there.sha[:10]}"
+    return None
 
 
 def _is_same(there: Commit, tip: str, todo: Plan) -> bool:
-    return there.parent == tip and set(there.trailers.get(SET, [])) == set(todo.records)
+    return there.parents == (tip,) and any(set(group.get(SET, ())) == set(todo.records) for group in there.told)

@@ -24,6 +24,9 @@ from roadie.gitops.history import Commit
 from roadie.gitops.signature import Signature
 
 HISTORY = 200  # how many commits back a run looks for what others have done
+# How far back a file's history is fetched: first as far as nearly always suffices, and then further where it must be.
+_FAR = 3_000
+_DEPTHS = (HISTORY, _FAR, 100_000)
 _WAITS = (0.5, 1.0, 2.0)  # seconds before a server that was away is asked again
 _NO_GIT = "git, or the package GitPython, is not installed here; install both"
 _REQUESTS = (("--filter=blob:none", "--depth=1"), ("--no-filter", "--depth=1"), ("--no-filter",))
@@ -35,6 +38,19 @@ class Entry:
 
     mode: str
     blob: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """A commit that changed a file, and the ids of the file's bytes before and after ("" where there was none).
+
+    Where the history was `cut` at the commit, what was before it is not known.
+    """
+
+    commit: Commit
+    before: str
+    after: str
+    cut: bool = False
 
 
 class Repository:
@@ -50,8 +66,10 @@ class Repository:
         self.access = access or Access.from_environment()
         self._filter = ""
         self._deep = False
-        self._wide = False
+        self._depth = 0
+        self._older: list[Commit] | None = None
         self._blobs: set[str] = set()
+        self._texts: dict[str, bytes] = {}
 
     def __enter__(self) -> "Repository":
         self._folder = tempfile.TemporaryDirectory(prefix="roadie-gitops-")
@@ -210,18 +228,64 @@ class Repository:
             self._deep = True
         return self._log(tip)
 
-    def changes(self, tip: str, file: str, limit: int = HISTORY) -> list[Commit]:
-        """Those of the newest `limit` commits that changed `file`, newest first.
+    def steps(self, tip: str, file: str) -> list["Step"]:
+        """The commits of the branch itself (first parents) that changed `file`, newest first, as far as is known.
 
-        The oldest of all stands for what was before it, too.
+        The first of them stands for what was before it, too, when it is `cut`.
         """
-        if not self._wide:
-            self._fetch(self._filter, f"--depth={limit}")
-            self._wide = True
-        selection = ("--full-history", "--no-merges", tip, "--", file)
-        raw = str(self.run("log", "--no-show-signature", "--format=", "--raw", "--no-abbrev", *selection))
-        self._fetch_blobs({blob for line in raw.splitlines() if (blob := line.split()[3]).strip("0")})
-        return self._log(*selection)
+        if not self._depth:
+            self.deepen()
+        return self._steps(file, "--first-parent", "--diff-merges=first-parent", tip)
+
+    def brought(self, merge: Commit, file: str) -> list["Step"]:
+        """The commits that changed `file` and came to the branch by `merge`, newest first; no merges among them."""
+        return self._steps(file, "--full-history", "--no-merges", merge.sha, "--not", merge.parents[0])
+
+    def deepen(self) -> bool:
+        """Fetch more of the history, without its files; whether there was more, and it is not too much."""
+        deeper = [depth for depth in _DEPTHS if depth > self._depth]
+        if not deeper or (self._depth and not self._cut()):
+            return False
+        self._fetch(self._filter, f"--depth={deeper[0]}")
+        self._depth = deeper[0]
+        return True
+
+    def older(self, tip: str) -> list[Commit]:
+        """The commits further back than `steps` goes, as far as a bump looks; what they changed is not known."""
+        if self._depth >= _FAR:
+            return []
+        if self._older is None:
+            shallow = self._root / "shallow"
+            kept = shallow.read_bytes()
+            self._fetch("--filter=tree:0", f"--depth={_FAR}")
+            self._older = self._log(tip)
+            # What comes without its trees must not be walked into: git would fetch these one by one.
+            shallow.write_bytes(kept)
+        return self._older
+
+    def _cut(self) -> set[str]:
+        """The commits at which the history was cut."""
+        with contextlib.suppress(FileNotFoundError):
+            return set((self._root / "shallow").read_text().split())
+        return set()
+
+    def _steps(self, file: str, *selection: str) -> list["Step"]:
+        form = "--format=%x00%H %ct %P%x00%B%x00"
+        options = ("--no-show-signature", "--raw", "--no-abbrev", "--no-renames", form)
+        parts = str(self.run("--literal-pathspecs", "log", *options, *selection, "--", file)).split("\0")[1:]
+        cut, steps = self._cut(), []
+        for head, message, raw in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+            sha, made, *parents = head.split()
+            before, after = _blobs(raw, file)
+            steps.append(Step(Commit(sha, int(made), message, tuple(parents)), before, after, sha in cut))
+        self._fetch_blobs({blob for step in steps for blob in (step.before, step.after) if blob})
+        return steps
+
+    def text(self, blob: str) -> bytes:
+        """A file's bytes by their id; kept, since histories repeat them."""
+        if blob not in self._texts:
+            self._texts[blob] = self.read(Entry("100644", blob))
+        return self._texts[blob]
 
     def _fetch_blobs(self, blobs: set[str]) -> None:
         """Get many files' bytes at once; what a server does not hand out so is fetched when it is read."""
@@ -232,12 +296,12 @@ class Repository:
             self._blobs |= blobs
 
     def _log(self, *arguments: str) -> list[Commit]:
-        text = str(self.run("log", "--no-show-signature", "--format=%H %ct%n%B%x00", *arguments))
+        text = str(self.run("log", "--no-show-signature", "--format=%H %ct %P%n%B%x00", *arguments))
         commits = []
         for record in text.split("\0")[:-1]:
             head, _, message = record.lstrip("\n").partition("\n")
-            sha, _, made = head.partition(" ")
-            commits.append(Commit(sha, int(made), message))
+            sha, made, *parents = head.split()
+            commits.append(Commit(sha, int(made), message, tuple(parents)))
         return commits
 
     def head_of(self, branch: str) -> Commit | None:
@@ -250,6 +314,19 @@ class Repository:
         self._fetch("--depth=1", "--filter=tree:0", branch=branch)
         # `log` would not show the parent, at which the fetch stopped.
         header, _, message = str(self.run("cat-file", "commit", sha)).partition("\n\n")
-        parent = re.search(r"^parent (\w+)$", header, re.MULTILINE)
+        parents = re.findall(r"^parent (\w+)$", header, re.MULTILINE)
         committed = re.search(r"^committer .* (\d+) [+-]\d+$", header, re.MULTILINE)
-        return Commit(sha, int(committed[1]) if committed else 0, message, parent[1] if parent else "")
+        return Commit(sha, int(committed[1]) if committed else 0, message, tuple(parents))
+
+
+def _blobs(raw: str, file: str) -> tuple[str, str]:
+    """The ids before and after, of git's raw format (git-diff(1)); "" where there is no regular file."""
+    lines = [line for line in raw.splitlines() if line.startswith(":")]
+    if len(lines) > 1:
+        # A folder of that name, which gave way to the file or took its place.
+        lines = [line for line in lines if line.partition("\t")[2] == file]
+    if not lines:
+        return "", ""
+    modes_and_ids = lines[0][1:].split()
+    before, after = zip(modes_and_ids[:2], modes_and_ids[2:4], strict=True)
+    return tuple(blob if mode.startswith("100") else "" for mode, blob in (before, after))  # type: ignore[return-value]

@@ -1,68 +1,67 @@
-"""What earlier commits forbid, judged from their trailers alone."""
+"""What a commit tells in its message, wherever it stands there, and what of it is believed."""
 
-import pytest
+from datetime import UTC, datetime
 
-from roadie.gitops.history import Commit, judge, time_of
+from roadie.gitops.history import Commit, identity, started, time_of
 
 RECORD = "test/values.yaml:a.version=v2"
-OLD, NEW = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00+00:00"
+NOW = datetime(2026, 2, 1, tzinfo=UTC)
+MADE = int(datetime(2026, 1, 2, tzinfo=UTC).timestamp())
 
 
-def commit(sha: str, *trailers: str, subject: str = "Set it") -> Commit:
-    return Commit(sha * 40, 0, subject + "\n\n" + "\n".join(trailers) + "\n")
+def told(message: str) -> list[dict[str, list[str]]]:
+    return Commit("x", 0, message).told
 
 
-def test_only_the_last_paragraph_holds_trailers() -> None:
-    text = "Subject\n\nRoadie-Run: forged\n\nRoadie-Set: a:b=c\nRoadie-Set: d:e=f\nno trailer\n"
-    assert Commit("x", 0, text).trailers == {"Roadie-Set": ["a:b=c", "d:e=f"]}
+def test_trailers_are_found_in_any_paragraph() -> None:
+    after = f"Deploy it\n\nRoadie-Run: r1\nRoadie-Set: {RECORD}\n\n---------\n\nCo-authored-by: A <a@example.com>\n"
+    assert told(after) == [{"Roadie-Run": ["r1"], "Roadie-Set": [RECORD]}]
 
 
-def test_nothing_speaks_against_a_first_version() -> None:
-    assert judge([], [RECORD], {}) is None
-    assert (
-        judge([commit("a", "Roadie-Set: test/values.yaml:a.version=v1", f"Roadie-Started: {OLD}")], [RECORD], {})
-        is None
-    )
+def test_trailers_are_found_indented_with_carriage_returns_and_torn_apart() -> None:
+    indented = f"Squashed commit of the following:\n\n    Deploy\n\n    Roadie-Run: r1\n    Roadie-Set: {RECORD}\n"
+    assert told(indented) == [{"Roadie-Run": ["r1"], "Roadie-Set": [RECORD]}]
+    torn = f"Deploy\r\n\r\nRoadie-Run: r1\r\n\r\nRoadie-Set: {RECORD}\r\n"
+    assert told(torn) == [{"Roadie-Run": ["r1"], "Roadie-Set": [RECORD]}]
 
 
-def test_the_same_run_is_recognised_by_its_commit() -> None:
-    made = commit("a", "Roadie-Run: r1", f"Roadie-Set: {RECORD}", "Roadie-Set: other:key=x")
-    verdict = judge([commit("b"), made], [RECORD], {"Roadie-Run": "r1"})
-    assert verdict and (verdict.commit, verdict.refused) == (made.sha, False)
-    assert judge([made], [RECORD], {"Roadie-Run": "r2"}) is None
-    assert judge([made], [RECORD.replace("v2", "v3")], {"Roadie-Run": "r1"}) is None
-    assert judge([commit("a", f"Roadie-Set: {RECORD}")], [RECORD], {}) is None
+def test_a_repeated_trailer_is_kept() -> None:
+    assert told("Subject\n\nRoadie-Set: a:b=c\nRoadie-Set: d:e=f\nno trailer\n") == [{"Roadie-Set": ["a:b=c", "d:e=f"]}]
 
 
-def test_a_run_that_started_later_has_the_last_word() -> None:
-    newer = commit("a", f"Roadie-Started: {NEW}", "Roadie-Set: test/values.yaml:a.version=v3")
-    verdict = judge([commit("b"), newer], [RECORD], {"Roadie-Started": OLD})
-    assert verdict and "started later" in verdict.reason
-    assert judge([newer], ["stage/values.yaml:a.version=v2"], {"Roadie-Started": OLD}) is None
-    assert judge([newer], [RECORD], {"Roadie-Started": NEW}) is None
-    assert judge([newer], [RECORD], {}) is None
+def test_of_several_commits_in_one_message_each_tells_its_own() -> None:
+    one = f"* Deploy v1\n\nRoadie-Version: v1\nRoadie-Digest: d1\nRoadie-Set: {RECORD.replace('v2', 'v1')}"
+    two = f"* Deploy v2\n\nRoadie-Version: v2\nRoadie-Digest: d2\nRoadie-Set: {RECORD}"
+    for message in (f"{one}\n\n{two}", f"{two}\n\n{one}"):
+        assert Commit("x", 0, message).told_of(RECORD)["Roadie-Digest"] == ["d2"]
 
 
-@pytest.mark.parametrize("by_hand", [False, True])
-def test_what_was_rolled_back_is_not_set_again_by_itself(by_hand: bool) -> None:
-    deployed = commit("a", f"Roadie-Set: {RECORD}")
-    if by_hand:
-        taken_back = commit("b", subject=f'Revert "Set it"\n\nThis reverts commit {deployed.sha}.')
-    else:
-        taken_back = commit("b", f"Roadie-Rolled-Back: {RECORD}", "Roadie-Set: test/values.yaml:a.version=v1")
-    verdict = judge([commit("c"), taken_back, deployed], [RECORD], {})
-    assert verdict and verdict.refused
-    assert judge([taken_back, deployed], [RECORD], {}, again=True) is None
-    assert judge([taken_back, deployed], [RECORD.replace("v2", "v3")], {}) is None
-    # Someone insisted since.
-    assert judge([commit("d", f"Roadie-Set: {RECORD}"), taken_back, deployed], [RECORD], {}) is None
+def test_what_is_about_another_key_tells_nothing() -> None:
+    other = Commit("x", 0, "Deploy\n\nRoadie-Version: v2\nRoadie-Digest: d\nRoadie-Set: test/values.yaml:b.version=v2")
+    assert other.told_of(RECORD) == {}
+    by_hand = Commit("x", 0, "Deploy\n\nRoadie-Version: v2\nRoadie-Digest: d")
+    assert by_hand.told_of(RECORD)["Roadie-Digest"] == ["d"]
 
 
-def test_a_revert_that_was_itself_reverted_forbids_nothing() -> None:
-    deployed = commit("a", f"Roadie-Set: {RECORD}")
-    revert = commit("b", subject=f"Revert\n\nThis reverts commit {deployed.sha}.")
-    reapply = commit("c", subject=f"Reapply\n\nThis reverts commit {revert.sha}.")
-    assert judge([reapply, revert, deployed], [RECORD], {}) is None
+def test_of_the_trailers_only_those_of_the_version_are_carried_on() -> None:
+    trailers = {
+        "Roadie-Version": ["v2"], "Roadie-Digest": ["d"], "Roadie-Manifests": ["m n"], "Roadie-Run": ["r"],
+        "Roadie-Set": [RECORD], "Signed-off-by": ["A <a@example.com>"], "Roadie-Reason": ["slow"],
+    }  # fmt: skip
+    assert identity(trailers) == {"Roadie-Version": "v2", "Roadie-Digest": "d", "Roadie-Manifests": "m n"}
+
+
+def test_a_start_after_the_commit_or_in_the_future_is_not_believed() -> None:
+    for text, believed in [
+        ("2026-01-01T00:00:00Z", True),
+        ("2026-01-02T00:00:00Z", True),
+        ("2026-01-02T00:00:02Z", False),
+        ("2999-01-01T00:00:00Z", False),
+        ("soon", False),
+    ]:
+        assert bool(started({"Roadie-Started": [text]}, MADE, NOW)) is believed
+    far = int(datetime(2998, 1, 1, tzinfo=UTC).timestamp())
+    assert started({"Roadie-Started": ["2997-01-01T00:00:00Z"]}, far, NOW) is None
 
 
 def test_a_time_without_a_zone_is_in_utc() -> None:
