@@ -1,6 +1,7 @@
 """``roadie modelcar``: models in OCI registries and layouts."""
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,7 +91,8 @@ def pull(reference: str, directory: Path, as_json: bool, **access: Any) -> None:
     if as_json:
         click.echo(json.dumps({**asdict(done), "directory": str(done.directory)}))
     else:
-        click.echo("\n".join(str(done.directory / file) for file in done.files))
+        # As bytes: a file's name need not be text.
+        click.echo(b"\n".join(os.fsencode(done.directory / file) for file in done.files))
 
 
 @modelcar.command()
@@ -132,4 +134,9 @@ def _described(image: "Image") -> str:
     rows += sorted(image.annotations.items())
     rows += [(layer.digest[:19], f"{size_text(layer.size):>10}  {layer.files or 'base'}") for layer in image.layers]
     width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+    return "\n".join(f"{_visible(name):<{width}}  {_visible(value)}" for name, value in rows)
+
+
+def _visible(text: str) -> str:
+    """What an image says, without anything in it that a terminal would obey."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -3,6 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -47,7 +48,8 @@ def access_from(username: str, password_stdin: bool, plain_http: bool, ca_file: 
     if bool(username) != password_stdin:
         raise click.UsageError("--username and --password-stdin go together: a password never stands in a command.")
     password = sys.stdin.readline().rstrip("\r\n") if password_stdin else ""
-    return Access(username, password, plain_http, ca_file, timeout)
+    given = Access.from_environment()  # for what no option says
+    return replace(given, username=username, password=password, plain_http=plain_http, ca_file=ca_file, timeout=timeout)
 
 
 def size_text(count: float) -> str:

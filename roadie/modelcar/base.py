@@ -11,9 +11,10 @@ from roadie.modelcar.access import Access
 from roadie.modelcar.documents import Document
 from roadie.modelcar.image import NOTHING, Base, Platform
 from roadie.modelcar.layout import Layout
+from roadie.modelcar.opening import open_store
 from roadie.modelcar.reference import Reference, parse_reference
-from roadie.modelcar.store import Store, open_store
-from roadie.modelcar.tree import child, config_of, images_of
+from roadie.modelcar.store import Store
+from roadie.modelcar.tree import child, config_of, images_of, layers_of
 
 EMBEDDED = "embedded"
 NONE = "none"
@@ -67,6 +68,11 @@ def read_base(store: Store, name: str, called: str) -> Base:
 
 
 def _platform(store: Store, manifest: Document, platform: Mapping[str, str]) -> Platform:
-    config = config_of(store, manifest).json
+    document = config_of(store, manifest)
+    # What compose and check_base take from it is read once by its type, since anybody may have written it.
+    document.texts("config", "Labels")
+    document.list_of_texts("config", "Entrypoint")
+    document.list_of_texts("rootfs", "diff_ids")
+    config = document.json
     known = {key: str(config[key]) for key in ("architecture", "os", "variant") if config.get(key)}
-    return Platform(platform or known, config, manifest.descriptors("layers"))
+    return Platform(platform or known, config, layers_of(store, manifest))

@@ -17,8 +17,9 @@ from roadie.errors import ModelCarError
 from roadie.modelcar.documents import ROOT
 from roadie.modelcar.files import Entry
 from roadie.modelcar.image import Base, Platform
+from roadie.modelcar.overlay import WHITEOUT
 from roadie.modelcar.store import Store
-from roadie.modelcar.unpack import WHITEOUT, opened
+from roadie.modelcar.unpack import Budget, opened
 
 if TYPE_CHECKING:
     import subprocess
@@ -130,8 +131,9 @@ def check_base(base: Base, store: Store | None) -> None:
 def _programs(part: Platform, store: Store) -> set[str]:
     """The names in the usual folders for programs; every layer has to be read for that."""
     found: set[str] = set()
+    budget = Budget()
     for layer in part.layers:
-        with opened(store, layer) as archive:
+        with opened(store, layer, budget) as archive:
             names = (PurePosixPath("/", member.name) for member in archive)
             found |= {name.name for name in names if name.parent.name in {"bin", "sbin"}}
         if found >= _TOOLS:

@@ -3,12 +3,14 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from roadie.errors import ModelCarError
+
+R = TypeVar("R")
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -30,6 +32,27 @@ ACCEPT = ", ".join([MANIFEST, INDEX, *list(_DOCKER)[:2]])
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 # Documents larger than this are refused: registries hold manifests to 4 MiB.
 MAX_DOCUMENT = 8 << 20
+
+
+def parse_json(body: bytes | str) -> Any:
+    """JSON from outside; ValueError when it is none, or is nested deeper than anybody nests it."""
+    try:
+        return json.loads(body)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def texts(value: Any) -> dict[str, str]:
+    """A map of texts, such as annotations; ValueError when it is none, and nothing for null."""
+    if not isinstance(value, dict | None) or not all(isinstance(item, str) for item in (value or {}).values()):
+        raise ValueError("it is no map of texts")
+    return dict(value or {})
+
+
+def _list_of_texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | None) or not all(isinstance(item, str) for item in value or []):
+        raise ValueError("it is no list of texts")
+    return tuple(value or ())
 
 
 def sha256(data: bytes) -> str:
@@ -64,16 +87,14 @@ class Descriptor:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "Descriptor":
         """Read one; KeyError, TypeError or ValueError when it is not one."""
-        digest = str(document["digest"])
+        digest, size = str(document["digest"]), document["size"]
         if not DIGEST.fullmatch(digest):  # it becomes part of URLs and paths
             raise ValueError(digest)
-        return cls(
-            oci_type(str(document["mediaType"])),
-            digest,
-            int(document["size"]),
-            dict(document.get("annotations") or {}),
-            dict(document.get("platform") or {}),
-        )
+        if type(size) is not int or size < 0:
+            raise ValueError(size)
+        platform = document.get("platform")
+        named = {key: str(value) for key, value in platform.items()} if isinstance(platform, dict) else {}
+        return cls(oci_type(str(document["mediaType"])), digest, size, texts(document.get("annotations")), named)
 
 
 @dataclass(frozen=True)
@@ -97,7 +118,7 @@ class Document:
     def json(self) -> dict[str, Any]:
         """The parsed body; ModelCarError when it is not a JSON object."""
         try:
-            parsed = json.loads(self.body)
+            parsed = parse_json(self.body)
         except ValueError as error:
             raise ModelCarError(f"Document {self.digest} is not JSON: the image is damaged, push it again.") from error
         if not isinstance(parsed, dict):
@@ -111,8 +132,27 @@ class Document:
 
     @property
     def annotations(self) -> dict[str, str]:
-        """The document's own annotations."""
-        return dict(self.json.get("annotations") or {})
+        """The document's own annotations; ModelCarError when they are none."""
+        return self.texts("annotations")
+
+    def texts(self, *path: str) -> dict[str, str]:
+        """The map of texts under a path; ModelCarError when something else stands there."""
+        return self._read(texts, *path)
+
+    def list_of_texts(self, *path: str) -> tuple[str, ...]:
+        """The list of texts under a path; ModelCarError when something else stands there."""
+        return self._read(_list_of_texts, *path)
+
+    def _read(self, read: Callable[[Any], R], *path: str) -> R:
+        value: Any = self.json
+        try:
+            for step in path:
+                value = None if value is None else value.get(step)
+            return read(value)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ModelCarError(
+                f"Document {self.digest} has no readable {'.'.join(path)}: it is no OCI image that Roadie knows."
+            ) from error
 
     def descriptors(self, key: str) -> tuple[Descriptor, ...]:
         """The descriptors under `manifests`, `layers` or `config`."""

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from roadie.errors import ModelCarError
 from roadie.modelcar.content import BUFFER, Content
-from roadie.modelcar.documents import INDEX, Descriptor, Document
+from roadie.modelcar.documents import INDEX, MAX_DOCUMENT, Descriptor, Document
 from roadie.modelcar.reference import Reference
 from roadie.modelcar.retry import CancelledError
 from roadie.modelcar.store import Blob, Report, Store
@@ -40,7 +40,7 @@ class Layout:
         if digest is None:
             return None
         with self._readable():
-            body = self._blob(digest).read_bytes()
+            body = _document(self._blob(digest))
         document = Document("", body)
         if document.digest != digest:
             raise ModelCarError(f"{self._blob(digest)} does not hold what its name says: the layout is damaged.")
@@ -115,7 +115,7 @@ class Layout:
 
     def _index(self) -> tuple[Descriptor, ...]:
         try:
-            body = (self._path / "index.json").read_bytes()
+            body = _document(self._path / "index.json")
         except (FileNotFoundError, NotADirectoryError):
             return ()
         except OSError as error:
@@ -179,3 +179,11 @@ class Layout:
             raise ModelCarError(
                 f"The layout {self._path} cannot be read ({error.strerror}): is it complete?"
             ) from error
+
+
+def _document(path: Path) -> bytes:
+    with path.open("rb") as file:
+        body = file.read(MAX_DOCUMENT + 1)
+    if len(body) > MAX_DOCUMENT:
+        raise ModelCarError(f"{path} is larger than 8 MiB: it is no image that Roadie knows.")
+    return body

@@ -21,10 +21,11 @@ from roadie.modelcar.documents import Descriptor, Document
 from roadie.modelcar.files import scan
 from roadie.modelcar.image import Base, ModelImage, compose, essence, full_annotations, layer_descriptor
 from roadie.modelcar.layers import Layer, plan
+from roadie.modelcar.opening import open_store
 from roadie.modelcar.reference import Reference, parse_reference
 from roadie.modelcar.retry import CancelledError
-from roadie.modelcar.store import Blob, Report, Store, StoredBlob, open_store, quiet
-from roadie.modelcar.tree import documents_of, manifests_of
+from roadie.modelcar.store import Blob, Report, Store, StoredBlob, quiet
+from roadie.modelcar.tree import documents_of, first_of, manifests_of
 from roadie.modelcar.workers import run_all
 
 T = TypeVar("T")
@@ -157,7 +158,7 @@ class Work:
             PushedLayer(layer.label, digest, layer.size, uploaded=False)
             for layer, digest in zip(self.layers, digests, strict=True)
         ]
-        manifests = image.manifests if same or not standing.is_index else manifests_of(self.store, standing)
+        manifests = image.manifests if same or not standing.is_index else tuple(manifests_of(self.store, standing))
         return self._pushed(standing, manifests, 0, layers, existed=True)
 
     def _send_blobs(
@@ -249,4 +250,4 @@ class Work:
 
 def _layer_sizes(store: Store, image: Document) -> frozenset[int]:
     """The sizes of an image's layers: a file of another size cannot be there already."""
-    return frozenset(layer.size for layer in manifests_of(store, image)[0].descriptors("layers"))
+    return frozenset(layer.size for layer in first_of(store, image).descriptors("layers"))

@@ -12,11 +12,13 @@ from pathlib import Path
 
 from roadie.errors import ModelCarError
 from roadie.modelcar.access import Access
+from roadie.modelcar.blobs import checked
 from roadie.modelcar.documents import FILES, ROOT
+from roadie.modelcar.opening import open_store
 from roadie.modelcar.reference import parse_reference
-from roadie.modelcar.store import Report, Store, open_store, quiet
-from roadie.modelcar.tree import config_of, manifests_of, top_of
-from roadie.modelcar.unpack import checked, extract
+from roadie.modelcar.store import Report, Store, quiet
+from roadie.modelcar.tree import config_of, first_of, layers_of, manifests_of, top_of
+from roadie.modelcar.unpack import extract
 
 
 @dataclass(frozen=True)
@@ -74,22 +76,21 @@ def inspect(reference: str, *, access: Access | None = None) -> Image:
     """Describe an image; ModelCarError when it does not exist."""
     with _opened(reference, access) as store:
         top = top_of(store)
-        manifests = manifests_of(store, top)
-        config = config_of(store, manifests[0]).json
-        platforms = [item.platform for item in top.descriptors("manifests")] if top.is_index else [config]
-        inner = config.get("config") or {}
+        manifest = first_of(store, top)
+        config = config_of(store, manifest)
+        platforms = [item.platform for item in top.descriptors("manifests")] if top.is_index else [config.json]
         layers = tuple(
             ImageLayer(layer.digest, layer.size, layer.media_type, layer.annotations.get(FILES, ""))
-            for layer in manifests[0].descriptors("layers")
+            for layer in layers_of(store, manifest)
         )
         return Image(
             reference=str(store.reference.pinned(top.digest)),
             digest=top.digest,
             media_type=top.media_type,
             platforms=tuple(f"{item.get('os', '?')}/{item.get('architecture', '?')}" for item in platforms),
-            annotations=top.annotations or manifests[0].annotations,
-            labels=dict(inner.get("Labels") or {}),
-            entrypoint=tuple(inner.get("Entrypoint") or ()),
+            annotations=top.annotations or manifest.annotations,
+            labels=config.texts("config", "Labels"),
+            entrypoint=config.list_of_texts("config", "Entrypoint"),
             layers=layers,
             size=sum(layer.size for layer in layers),
         )
@@ -100,28 +101,29 @@ def pull(
 ) -> Pulled:
     """Write the files under /models of an image into `directory`, which must be new or empty.
 
-    Every layer is checked against its digest, and the directory appears when all is there: never half a model.
+    Every layer is proved against its digest before it is unpacked, and the directory appears when all is there: never
+    half a model, and nothing beside it. Layers may unpack to 20 times their size and 64 GiB in all, or to what
+    `access.max_unpacked` says. ModelCarError for what is damaged, too large, or neither file nor folder.
     """
+    access = access or Access.from_environment()
     directory = Path(directory).absolute()
     unfinished = directory.with_name(f".{directory.name}.unfinished")
     with _opened(reference, access) as store, _filesystem(directory):
         if directory.is_dir() and any(directory.iterdir()):
             raise ModelCarError(f"{directory} is not empty: pull into a new directory.")
         top = top_of(store)
-        layers = manifests_of(store, top)[0].descriptors("layers")
+        layers = layers_of(store, first_of(store, top))
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         try:
-            for layer in layers:
-                extract(store, layer, unfinished, report or quiet)
-            files = sorted(str(path.relative_to(unfinished)) for path in unfinished.rglob("*") if path.is_file())
+            files = extract(store, layers, unfinished, access, report or quiet)
             if not files:
                 raise ModelCarError(f"{store.reference} has nothing under /{ROOT}: it is no ModelCar.")
             unfinished.replace(directory)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
         size = sum((directory / file).stat().st_size for file in files)
-        return Pulled(str(store.reference.pinned(top.digest)), top.digest, directory, tuple(files), size)
+        return Pulled(str(store.reference.pinned(top.digest)), top.digest, directory, files, size)
 
 
 @contextlib.contextmanager
@@ -153,7 +155,7 @@ def verify(reference: str, *, access: Access | None = None, report: Report | Non
         blobs = {
             blob.digest: blob
             for manifest in manifests_of(store, top)
-            for blob in (*manifest.descriptors("config"), *manifest.descriptors("layers"))
+            for blob in (*manifest.descriptors("config"), *layers_of(store, manifest))
         }
         for blob in blobs.values():
             for _ in checked(store, blob, report or quiet):

@@ -1,11 +1,9 @@
 """What a place for images offers, be it a registry or an OCI image layout on disk."""
 
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from roadie.modelcar.access import Access
 from roadie.modelcar.content import Content, Part
 from roadie.modelcar.documents import Descriptor, Document
 from roadie.modelcar.reference import Reference
@@ -68,14 +66,3 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of connections and locks."""
-
-
-def open_store(reference: Reference, access: Access, stop: threading.Event, *, write: bool = False) -> Store:
-    """The place that a reference names; a layout that does not exist yet is made by the first write."""
-    if reference.layout is not None:
-        from roadie.modelcar.layout import Layout
-
-        return Layout(reference, stop)
-    from roadie.modelcar.registry import Registry
-
-    return Registry(reference, access, stop, write=write)

@@ -1,8 +1,15 @@
 """An image's documents: from the index or manifest that a reference names down to the configs."""
 
+from collections.abc import Iterator
+
 from roadie.errors import ModelCarError
-from roadie.modelcar.documents import Descriptor, Document, sha256
+from roadie.modelcar.blobs import read_document
+from roadie.modelcar.documents import Descriptor, Document
 from roadie.modelcar.store import Store
+
+# Real images are for a dozen platforms, and container runtimes stack 127 layers; beyond that somebody plays games.
+_MOST_PLATFORMS = 64
+_MOST_LAYERS = 512
 
 
 def top_of(store: Store) -> Document:
@@ -18,12 +25,19 @@ def images_of(store: Store, index: Document) -> tuple[Descriptor, ...]:
     images = tuple(item for item in index.descriptors("manifests") if item.platform.get("os") != "unknown")
     if not images:
         raise ModelCarError(f"{store.reference} is an index without an image in it: it is damaged, push it again.")
+    if len(images) > _MOST_PLATFORMS:
+        raise ModelCarError(f"{store.reference} lists {len(images)} images: it is no image that Roadie knows.")
     return images
 
 
-def manifests_of(store: Store, top: Document) -> tuple[Document, ...]:
-    """The image manifests below an index, or the manifest itself."""
-    return tuple(child(store, item) for item in images_of(store, top)) if top.is_index else (top,)
+def first_of(store: Store, top: Document) -> Document:
+    """The first image manifest below an index, or the manifest itself."""
+    return child(store, images_of(store, top)[0]) if top.is_index else top
+
+
+def manifests_of(store: Store, top: Document) -> Iterator[Document]:
+    """The image manifests below an index, or the manifest itself, one after the other."""
+    return (child(store, item) for item in images_of(store, top)) if top.is_index else iter((top,))
 
 
 def documents_of(store: Store, top: Document) -> tuple[Document, ...]:
@@ -45,7 +59,12 @@ def config_of(store: Store, manifest: Document) -> Document:
     found = manifest.descriptors("config")
     if len(found) != 1:
         raise ModelCarError(f"{store.reference} has no config: it is not a container image.")
-    body = b"".join(store.chunks(found[0]))
-    if sha256(body) != found[0].digest:
-        raise ModelCarError(f"The config of {store.reference} is not what its manifest says: the image is damaged.")
-    return Document(found[0].media_type, body)
+    return read_document(store, found[0])
+
+
+def layers_of(store: Store, manifest: Document) -> tuple[Descriptor, ...]:
+    """A manifest's layers, the lowest first."""
+    layers = manifest.descriptors("layers")
+    if len(layers) > _MOST_LAYERS:
+        raise ModelCarError(f"{store.reference} has {len(layers)} layers, more than any runtime takes: it is no image.")
+    return layers

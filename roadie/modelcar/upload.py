@@ -8,18 +8,15 @@ used: distribution 2.8 may answer 202 and drop the body.
 import hashlib
 from collections.abc import Iterator
 from http import HTTPStatus as Status
-from typing import TYPE_CHECKING
 
 from roadie.errors import RegistryError
 from roadie.modelcar.access import Answer
 from roadie.modelcar.content import SMALL_BLOB, Content, Part
+from roadie.modelcar.repository import Repository
 from roadie.modelcar.retry import CancelledError, RefusedError, wait_before
 from roadie.modelcar.store import Blob, Report
 from roadie.modelcar.transport import Body
 from roadie.modelcar.urls import absolute
-
-if TYPE_CHECKING:
-    from roadie.modelcar.registry import Registry
 
 # A registry may hash or move the whole blob before it answers the closing PUT: seconds of patience per byte.
 _PATIENCE = 1 / (20 << 20)
@@ -30,8 +27,8 @@ _BROKEN_SESSION = {400, 404, 409, 416}
 class Upload:
     """One blob on its way; `digest` is empty when it is to be found out."""
 
-    def __init__(self, registry: "Registry", content: Content, digest: str, report: Report) -> None:
-        self._registry, self._content, self._report = registry, content, report
+    def __init__(self, repository: Repository, content: Content, digest: str, report: Report) -> None:
+        self._repository, self._content, self._report = repository, content, report
         self._digest = digest
         self._at_once = bool(digest) and content.size <= SMALL_BLOB
         self._hash = hashlib.sha256()
@@ -57,7 +54,7 @@ class Upload:
                     attempt += 1
         except BaseException:
             if self._session:
-                self._registry.cancel(self._session)
+                self._repository.cancel(self._session)
             raise
         return Blob(self._digest, self._content.size, self._sent)
 
@@ -69,12 +66,12 @@ class Upload:
         if isinstance(error, RefusedError) and error.status in _BROKEN_SESSION and self._session:
             self._session = ""
             error.retryable = attempt == 0
-        wait_before(attempt, error, self._registry.stop)
+        wait_before(attempt, error, self._repository.stop)
         if self._at_once and self._session:
-            self._registry.cancel(self._session)  # half of a blob may be in it
+            self._repository.cancel(self._session)  # half of a blob may be in it
             self._session = ""
         # The answer to a closing PUT may have been lost on its way here.
-        return bool(self._digest) and self._registry.has(self._digest)
+        return bool(self._digest) and self._repository.has(self._digest)
 
     def _once(self) -> None:
         start, size = self._resume(), self._content.size
@@ -84,21 +81,21 @@ class Upload:
         url = f"{self._session}{'&' if '?' in self._session else '?'}digest={digest}"
         headers = {"Content-Type": "application/octet-stream"}
         body = Body(self._parts(0), size) if self._at_once else b""
-        patience = self._registry.timeout + size * _PATIENCE
-        answer = self._registry.request("PUT", url, headers, body, timeout=patience)
+        patience = self._repository.timeout + size * _PATIENCE
+        answer = self._repository.request("PUT", url, headers, body, timeout=patience)
         if answer.status != Status.CREATED:  # "201 Created" alone means that the blob is there
-            raise self._registry.refused(answer, f"take {self._content.label}")
+            raise self._repository.refused(answer, f"take {self._content.label}")
 
     def _resume(self) -> int:
         """Where to go on: the offset that the registry has of an open session, or 0 in a new one."""
         if self._session:
-            answer = self._registry.request("GET", self._session)
+            answer = self._repository.request("GET", self._session)
             if answer.status == Status.NO_CONTENT:
                 self._moved(answer)
                 last = answer.headers.get("range", "").removeprefix("bytes=").partition("-")[2]
                 # distribution says 0-0 for an empty upload too
                 return min(int(last) + 1, self._content.size) if last.isdigit() and last != "0" else 0
-        answer = self._registry.ask("POST", "/blobs/uploads/", expect={Status.ACCEPTED})
+        answer = self._repository.ask("POST", "/blobs/uploads/", expect={Status.ACCEPTED})
         self._moved(answer)
         return 0
 
@@ -109,15 +106,15 @@ class Upload:
         headers = {"Content-Type": "application/octet-stream"}
         if start:
             headers["Content-Range"] = f"{start}-{size - 1}"
-        answer = self._registry.request("PATCH", self._session, headers, Body(self._parts(start), size - start))
+        answer = self._repository.request("PATCH", self._session, headers, Body(self._parts(start), size - start))
         if answer.status not in {Status.CREATED, Status.ACCEPTED, Status.NO_CONTENT}:
-            raise self._registry.refused(answer, f"take {self._content.label}")
+            raise self._repository.refused(answer, f"take {self._content.label}")
         self._moved(answer)
 
     def _parts(self, position: int) -> Iterator[Part]:
         """The bytes from `position` on, hashed where they have not been yet, counted and reported as they leave."""
         for part in self._content.parts(position):
-            if self._registry.stop.is_set():
+            if self._repository.stop.is_set():
                 raise CancelledError("The push was given up.")
             end = position + len(part.view)
             if end > self._reached:
@@ -131,4 +128,4 @@ class Upload:
 
     def _moved(self, answer: Answer) -> None:
         """Take the session's new address, which changes with every request and may be relative."""
-        self._session = absolute(self._registry.base, answer.headers.get("location", "") or self._session)
+        self._session = absolute(self._repository.base, answer.headers.get("location", "") or self._session)

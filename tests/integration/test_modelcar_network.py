@@ -6,8 +6,7 @@ import os
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +15,7 @@ import pytest
 from roadie import modelcar
 from roadie.errors import RegistryError, RoadieError
 from roadie.modelcar import Access
+from tests.servers.http import serving
 from tests.servers.registry import RegistryServer, serve_registry
 
 
@@ -30,19 +30,6 @@ def model(tmp_path: Path) -> Path:
     (tmp_path / "model").mkdir()
     (tmp_path / "model/weights.bin").write_bytes(os.urandom(10 << 20))
     return tmp_path / "model"
-
-
-@contextlib.contextmanager
-def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -8,7 +8,7 @@ from roadie.modelcar.image import Base, Platform
 from roadie.modelcar.reference import Reference, parse_reference
 from roadie.modelcar.steps.machine import Machine
 from roadie.modelcar.store import Store
-from roadie.modelcar.tree import child, config_of, images_of, top_of
+from roadie.modelcar.tree import child, config_of, images_of, layers_of, top_of
 
 _HUB = "docker.io"
 
@@ -44,7 +44,7 @@ def base_for(store: Store, machine: Machine) -> tuple[Base, Document]:
     if not _is_for(config, machine):
         raise _other(store, f"{config.get('os', '?')}/{config.get('architecture', '?')}", machine)
     known = {key: str(config[key]) for key in ("architecture", "os", "variant") if config.get(key)}
-    platform = Platform(stated or known, config, manifest.descriptors("layers"))
+    platform = Platform(stated or known, config, layers_of(store, manifest))
     # Where a layout lies on this machine is nobody else's concern.
     name = str(store.reference).partition("@")[0] if store.reference.registry else ""
     return Base((platform,), name, top.digest, is_index=False), manifest

@@ -8,7 +8,6 @@ import json
 import os
 import posixpath
 import re
-import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +18,8 @@ from roadie.modelcar.documents import Document
 from roadie.modelcar.image import Platform
 from roadie.modelcar.steps.machine import Machine, version_of
 from roadie.modelcar.store import Store
-from roadie.modelcar.unpack import opened
+from roadie.modelcar.tar import Archive, Member
+from roadie.modelcar.unpack import Budget, opened
 
 # What runtimes take where an image says nothing.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -31,6 +31,7 @@ _CERTIFICATES = {
 }
 _VERSIONED = re.compile(r"python(3\.\d+)")
 _LIBC = re.compile(r"libc\.so\.6|libc-\d+\.\d+\.so")
+_MOST_OF_A_LIBRARY = 64 << 20
 _GLIBC = re.compile(rb"GNU C Library [^\n]*?version (\d+\.\d+)")
 
 
@@ -73,8 +74,9 @@ def _read(store: Store, platform: Platform) -> Holding:
     """Go through the layers, the small ones first, until all is found."""
     environment = environment_of(platform.config)
     seen = _Seen([folder.strip("/") for folder in environment["PATH"].split(":")])
+    budget = Budget()
     for layer in sorted(platform.layers, key=lambda layer: layer.size):
-        with opened(store, layer) as archive:
+        with opened(store, layer, budget) as archive:
             for member in archive:
                 seen.add(archive, member)
         if seen.all:
@@ -91,15 +93,15 @@ class _Seen:
     libc: str = ""
     names: dict[str, str] = field(default_factory=dict)
 
-    def add(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+    def add(self, archive: Archive, member: Member) -> None:
         """Take in one member of a layer."""
         name = posixpath.normpath(member.name).lstrip("/")
-        self.names[name] = member.linkname if member.issym() or member.islnk() else ""
+        self.names[name] = member.target
         file = posixpath.basename(name)
         if file.startswith("ld-musl-"):
             self.libc = self.libc or "musl"
-        elif member.isfile() and _LIBC.fullmatch(file) and (content := archive.extractfile(member)):
-            found = _GLIBC.search(content.read())
+        elif member.kind == "file" and _LIBC.fullmatch(file) and member.size <= _MOST_OF_A_LIBRARY:
+            found = _GLIBC.search(b"".join(archive.content()))
             self.libc = found[1].decode() if found else self.libc
 
     @property

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 from roadie.errors import ModelCarError
 from roadie.modelcar.documents import sha256
 from roadie.modelcar.files import Entry, Stamp
+from roadie.modelcar.overlay import WHITEOUT
 from roadie.modelcar.steps.lock import Pin
 from roadie.modelcar.steps.machine import least_libc, version_of
-from roadie.modelcar.unpack import WHITEOUT
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution

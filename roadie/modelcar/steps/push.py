@@ -20,12 +20,13 @@ from roadie.modelcar.documents import sha256
 from roadie.modelcar.files import Entry
 from roadie.modelcar.image import Base, full_annotations
 from roadie.modelcar.layers import Layer, with_parents
+from roadie.modelcar.opening import open_store
 from roadie.modelcar.push import PushedLayer, Work
 from roadie.modelcar.reference import Reference, parse_reference
 from roadie.modelcar.steps import bases, holding, installed, sources
 from roadie.modelcar.steps.lock import read_lock
 from roadie.modelcar.steps.machine import this_machine
-from roadie.modelcar.store import Report, open_store, quiet
+from roadie.modelcar.store import Report, quiet
 
 # Labels by which an image tells what is in it: digests of the code's files, and of the lock file.
 CODE, LOCK = "io.roadie.code.digest", "io.roadie.lock.digest"
