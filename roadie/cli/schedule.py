@@ -30,7 +30,7 @@ SAID = {
 @click.option("-p", "--param", "pairs", multiple=True, metavar="NAME=VALUE", help="A parameter; may be repeated.")
 @click.option("--no-cache", is_flag=True, help="Do every step of each run anew.")
 @click.option("--disable", is_flag=True, help="Keep the schedule, but let it start nothing.")
-@click.option("--delete", is_flag=True, help="Remove the schedule; the runs that it started stay.")
+@click.option("--delete", is_flag=True, help="Remove the schedule, unless a run of it goes on.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 @cluster_options
 def schedule(
@@ -47,7 +47,8 @@ def schedule(
     """Run a compiled PIPELINE on a cluster again and again.
 
     The schedule of that name is created, or left alone when it is just so already, or replaced. At most one run of a
-    schedule goes on at a time; of several times that were missed, one is made up for.
+    schedule goes on at a time; of several times that were missed, one is made up for. No run that goes on is ended:
+    what is replaced meanwhile is disabled, and goes the next time.
     """
     from roadie import runs
     from roadie.errors import UsageError
@@ -71,20 +72,22 @@ def _put(
 ) -> "Change":
     from roadie import runs
 
-    parsed = runs.parse_cron(cron)
     loaded = runs.load_pipeline(pipeline)
     arguments = runs.parse_arguments(loaded, pairs)
     if "trigger" in loaded.parameters:
         arguments.setdefault("trigger", f"schedule {name}")
-    return schedules.put(name, loaded, arguments, parsed, cache=cache, enabled=enabled)
+    return schedules.put(name, loaded, arguments, cron, cache=cache, enabled=enabled)
 
 
 def _print(name: str, change: "Change", as_json: bool) -> None:
     there = change.schedule
     if as_json:
         shown = {"id": there.id, "cron": there.cron, "enabled": there.enabled, "url": there.url} if there else {}
-        click.echo(json.dumps({"action": change.action, "name": name, **shown}, indent=2))
+        left = {"left": [run.to_dict() for run in change.left]}
+        click.echo(json.dumps({"action": change.action, "name": name, **shown, **left}, indent=2))
         return
     click.echo(f"the schedule {name} {SAID[change.action]}")
     if there:
         click.echo(f"address   {there.url}")
+    for run in change.left:
+        click.echo(f"the one before stays, disabled, while its run {run.name} goes on: {run.url}", err=True)

@@ -8,10 +8,12 @@ where people look. `PERMISSIONS` is what all this must be allowed.
 
 How a wait goes: mirrors.py keeps what the cluster holds up to date by list and watch (mirror.py, cluster.py). Pure
 functions judge a snapshot: application.py, service.py with pods.py; each gives a Look. course.py follows the looks over
-time and comes to the verdict. The credentials are those of KUBECONFIG, or of the pod's service account.
+time and comes to the verdict. `Cluster` is an API server, asked for one `Kind` of object; its
+credentials are those of KUBECONFIG, or of the pod's service account.
 """
 
 from roadie.rollout.answering import make_samples
+from roadie.rollout.cluster import PODS, Cluster, Kind
 from roadie.rollout.events import record_event
 from roadie.rollout.permissions import PERMISSIONS, Permission
 from roadie.rollout.samples import Sample, read_samples
@@ -21,6 +23,9 @@ from roadie.rollout.waiting import wait
 
 __all__ = [
     "PERMISSIONS",
+    "PODS",
+    "Cluster",
+    "Kind",
     "Permission",
     "Sample",
     "Smoke",

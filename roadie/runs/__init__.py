@@ -14,7 +14,6 @@ Nothing outside this room imports kfp, and this room imports it only in the func
 from roadie.runs.cluster import Cluster
 from roadie.runs.compiling import compile_all, differences, write
 from roadie.runs.connection import token_in
-from roadie.runs.cron import Cron, parse_cron
 from roadie.runs.defaults import with_embedded_defaults
 from roadie.runs.engine import ENDED, Engine, Run, RunRefusedError
 from roadie.runs.following import follow
@@ -29,7 +28,6 @@ __all__ = [
     "ENDED",
     "Change",
     "Cluster",
-    "Cron",
     "Engine",
     "Here",
     "Outcome",
@@ -45,7 +43,6 @@ __all__ = [
     "follow",
     "load_pipeline",
     "parse_arguments",
-    "parse_cron",
     "require_real_places",
     "run_here",
     "token_in",

@@ -2,31 +2,38 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from roadie.errors import RunError, UsageError
-from roadie.runs.connection import REFUSALS, TIMEOUTS, Connection, ServiceError, Token
+from roadie.runs.connection import TIMEOUTS, Connection, ServiceError, Token
 from roadie.runs.engine import ENDED, Run, RunRefusedError
+from roadie.runs.orphans import Orphans
 from roadie.runs.outcome import StepRun
 from roadie.runs.pipeline import Pipeline
+from roadie.runs.reasons import Reasons
 from roadie.runs.submission import require_real_places, shortened, specification
-from roadie.runs.tasks import moment, steps_of, why_failed
+from roadie.runs.tasks import model_of, moment, state_of, steps_of, waiting
 
-PAGE = 50  # runs asked for at a time; each comes with its whole pipeline
+PAGE = 20  # runs asked for at a time; each comes with its whole pipeline
+SCAN = 200  # of the last runs, those that are looked through for scheduled ones of a model
 
-_STATES = {
-    "RUNNING": "running",
-    "PAUSED": "running",
-    "CANCELING": "running",
-    "SUCCEEDED": "succeeded",
-    "SKIPPED": "succeeded",
-    "FAILED": "failed",
-    "CANCELED": "canceled",
-}
+NEWEST = "created_at desc"
+_GONE = "its Workflow is gone from the cluster, so that nothing will ever end it"
+
+
+class Watched(NamedTuple):
+    """A run, its steps that have begun, and what of it waits for its pod (:func:`roadie.runs.tasks.waiting`)."""
+
+    run: Run
+    steps: tuple[StepRun, ...]
+    waiting: tuple[str, ...] | None
 
 
 class Cluster:
@@ -42,6 +49,7 @@ class Cluster:
         token: Token | None = None,
         ca_file: Path | None = None,
         timeouts: tuple[float, float] = TIMEOUTS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Describe where the service is.
 
@@ -53,6 +61,7 @@ class Cluster:
             token: Gives the bearer token, asked before each request; the service account's when left out.
             ca_file: The certificates (PEM) that the service's own is signed by; the public ones when left out.
             timeouts: Seconds to connect, and to wait for an answer.
+            clock: Seconds, by which a run that does not move is told.
 
         Raises:
             UsageError: the endpoint or the CA file cannot be used.
@@ -61,6 +70,8 @@ class Cluster:
         self.namespace = namespace
         self.experiment = experiment
         self.service_account = service_account
+        self.reasons = Reasons(self.connection, namespace)
+        self._orphans = Orphans(self.connection, clock)
         self._page = os.environ.get("KF_PIPELINES_UI_ENDPOINT", self.connection.endpoint).rstrip("/")
 
     def start(
@@ -84,7 +95,7 @@ class Cluster:
         try:
             made = self.connection.tell(f"creating the run {name}", create, run=body)
         except ServiceError as error:
-            if error.status in REFUSALS:
+            if error.refused:
                 raise RunRefusedError(str(error)) from None
             raise
         return self._run(made)
@@ -92,26 +103,34 @@ class Cluster:
     def find(self, name: str) -> list[Run]:
         """Every run with this very display name, the oldest first, whatever its experiment."""
         predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
-        found = self._list(f"looking for the run {name}", "created_at asc", predicate)
+        found = map(self._told, self._list(f"looking for the run {name}", "created_at asc", predicate))
         # The name once more, and the order: a whole second may hold several runs.
         return sorted((run for run in found if run.name == name), key=lambda run: (run.created, run.id))
 
     def look(self, run_id: str) -> Run | None:
         """The run as it is now; None when the service itself says that it has no such run."""
         watched = self.watch(run_id)
-        return watched[0] if watched else None
+        return watched.run if watched else None
 
-    def watch(self, run_id: str) -> tuple[Run, tuple[StepRun, ...]] | None:
+    def watch(self, run_id: str) -> Watched | None:
         """The run as it is now, with those of its steps that have begun; None when the service has no such run."""
         found = self._get(run_id)
-        return (self._run(found), steps_of(found)) if found else None
+        if not found:
+            return None
+        run, steps = self._told(found), steps_of(found)
+        if run.state == "failed":
+            run = replace(run, error=self.reasons.of_failure(found, steps))
+        return Watched(run, steps, None if run.state in ENDED else waiting(found))
 
     def stop(self, run_id: str) -> None:
-        """End the run, if it goes on; its state becomes canceled in a while."""
+        """End the run, if it goes on; its state becomes canceled in a while, after its last step has told it."""
         terminate = self.connection.runs.run_service_terminate_run_with_http_info
         try:
             self.connection.ask(f"ending the run {run_id}", terminate, run_id=run_id)
         except ServiceError as error:
+            if error.orphaned:
+                self._orphans.add(run_id)
+                return
             # A run that has ended, or is about to, is one that the service does not find.
             if error.status not in {400, 404}:
                 raise
@@ -120,15 +139,26 @@ class Cluster:
                 raise
 
     def recent(self, limit: int, model: str = "") -> list[Run]:
-        """The last `limit` runs, the newest first; of one model only those that are named ``<model>-...``."""
-        predicate = {"operation": "IS_SUBSTRING", "key": "display_name", "stringValue": f"{model}-"} if model else None
-        runs: list[Run] = []
-        for run in self._list("listing the runs", "created_at desc", predicate, page=min(limit, PAGE)):
-            if not model or run.name.startswith(f"{model}-"):
-                runs.append(run)
-            if len(runs) >= limit:
-                break
-        return runs
+        """The last `limit` runs, the newest first; of one model only those named ``<model>-...``, and its schedules'.
+
+        A scheduled run is named after its schedule: of the last 200 runs, those count whose ``model_name`` it is.
+        """
+        if not model:
+            return [self._told(run) for run in islice(self._list("listing the runs", NEWEST, None, limit), limit)]
+        predicate = {"operation": "IS_SUBSTRING", "key": "display_name", "stringValue": f"{model}-"}
+        listed = self._list("listing the runs", NEWEST, predicate, limit)
+        named = islice((run for run in listed if str(run.display_name).startswith(f"{model}-")), limit)
+        last = islice(self._list("listing the last runs", NEWEST, None), SCAN)
+        scheduled = islice((run for run in last if run.recurring_run_id and model_of(run) == model), limit)
+        found = {run.run_id: run for run in (*named, *scheduled)}
+        runs = sorted(map(self._told, found.values()), key=lambda run: (run.created, run.id), reverse=True)
+        return runs[:limit]
+
+    def going_on(self, recurring_run_id: str, name: str) -> list[Run]:
+        """The runs of a recurring run of this name that have not ended; those of the last 200 runs."""
+        last = islice(self._list(f"looking for runs of the schedule {name}", NEWEST, None), SCAN)
+        mine = [run for run in last if run.recurring_run_id == recurring_run_id]
+        return [run for run in map(self._told, mine) if run.state not in ENDED]
 
     def url(self, kind: str, identity: str) -> str:
         """Where people look at a thing: KF_PIPELINES_UI_ENDPOINT, as kfp has it, or the endpoint itself."""
@@ -174,20 +204,19 @@ class Cluster:
                 return None
             raise
 
-    def _list(self, what: str, order: str, predicate: Mapping[str, str] | None, page: int = PAGE) -> Iterator[Run]:
+    def _list(self, what: str, order: str, predicate: Mapping[str, str] | None, most: int = PAGE) -> Iterator[Any]:
         token = ""
         while True:
             answer = self.connection.ask(
                 what,
                 self.connection.runs.run_service_list_runs_with_http_info,
                 sort_by=order,
-                page_size=page,
+                page_size=min(most, PAGE),
                 page_token=token,
                 **({"filter": filter_of(predicate)} if predicate else {}),
                 **self.whose(),
             )
-            for run in answer.runs or []:
-                yield self._run(run)
+            yield from answer.runs or []
             token = answer.next_page_token
             if not token:
                 return
@@ -198,16 +227,24 @@ class Cluster:
                 f"what answers at {self.connection.endpoint} does not tell of runs as Kubeflow Pipelines does: "
                 "check the endpoint"
             )
-        state = _STATES.get(run.state, "pending")
+        state = state_of(run)
+        failed = next((step.name for step in steps_of(run) if step.state == "failed"), "") if state == "failed" else ""
         return Run(
             id=run.run_id,
             name=run.display_name or "",
             state=state,
             created=moment(run.created_at) or datetime.now(UTC),
             ended=moment(run.finished_at) if state in ENDED else None,
-            error=why_failed(run, steps_of(run)) if state == "failed" else "",
+            error=f"the step {failed} failed" if failed else "",
             url=self.url("runs", run.run_id),
         )
+
+    def _told(self, run: Any) -> Run:
+        """A run that may have lost its Workflow."""
+        told = self._run(run)
+        if told.state not in ENDED and self._orphans.holds(run):
+            return replace(told, state="canceled", ended=datetime.now(UTC), error=_GONE)
+        return told
 
 
 def filter_of(predicate: Mapping[str, str]) -> str:

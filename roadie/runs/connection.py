@@ -24,12 +24,16 @@ TIMEOUTS = (5.0, 30.0)  # seconds to connect, and between two pieces of the answ
 ATTEMPTS = 4
 PASSING = frozenset({429, 502, 503, 504})  # statuses that may be gone in a moment
 REFUSALS = frozenset({400, 413, 422})  # statuses of a request that will never be taken
-NOT_FOUND = 5  # of google.rpc.Code
+NOT_FOUND, INTERNAL = 5, 13  # of google.rpc.Code
+# What the service says, with the code of an error of its own, of a request that it will never take.
+_NEVER = ("InvalidInputError", "Invalid input error", "invalid pipeline spec", "cannot find component", "compile job")
 NO_SUCH_PATH = "Not Found"  # what grpc-gateway says of a path that it does not know
 
 # Where nobody set up logging, a retry is not worth a line on standard error.
 logging.getLogger("stamina").addHandler(logging.NullHandler())
 
+_CHAIN = re.compile(r"\w*[Ee]rror: ")  # between what was tried and why it failed, several times over
+_ORPHANED = re.compile(r'workflows\.argoproj\.io "[^"]*" not found')
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _REMEDIES = {
     401: "give it a token that is valid now",
@@ -47,13 +51,26 @@ class ServiceError(RunError):
         status: The HTTP status; 0 without an answer, and then what was asked for may have been done.
         unknown: Whether the service itself says that it does not know the thing; any other 404 says nothing of it.
         passing: Whether the same request may well succeed in a moment.
+        refused: Whether the same request will never be taken.
+        orphaned: Whether the run's Workflow is gone from the cluster, so that nothing will ever move the run again.
     """
 
-    def __init__(self, message: str, *, status: int = 0, unknown: bool = False, passing: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        unknown: bool = False,
+        passing: bool = False,
+        refused: bool = False,
+        orphaned: bool = False,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.unknown = unknown
         self.passing = passing
+        self.refused = refused
+        self.orphaned = orphaned
 
 
 def token_in(path: Path) -> Token:
@@ -169,6 +186,21 @@ class Connection:
         """
         return self._call(what, call, arguments, again=False)
 
+    def log(self, run_id: str, pod: str) -> str:
+        """What a pod of a run wrote, as the service itself reads it; empty when it has none.
+
+        The address is not in the service's OpenAPI document. It gives text, and 200 before it knows whether it can.
+        """
+        path = "/apis/v1alpha1/runs/{run_id}/nodes/{node_id}/log"
+
+        def read(**options: Any) -> tuple[Any, int, Mapping[str, str]]:
+            names = {"run_id": run_id, "node_id": pod}
+            answer, status, _ = self._client.call_api(path, "GET", names, response_type="object", **options)
+            return answer, status, {"Content-Type": "application/json"}
+
+        text = self._call(f"reading the log of {pod}", read, {}, again=True)
+        return text if isinstance(text, str) else ""
+
     def _call(self, what: str, call: Callable[..., Any], arguments: Mapping[str, Any], *, again: bool) -> Any:
         from kfp_server_api import ApiException
         from urllib3.exceptions import HTTPError
@@ -200,13 +232,15 @@ class Connection:
 
     def _refusal(self, what: str, status: int, body: str, token: str) -> ServiceError:
         said = _said(body)
-        message = str(said.get("message") or said.get("error") or "").partition("\n")[0][:300].rstrip(". ")
+        whole = str(said.get("message") or said.get("error") or "")
+        message = _CHAIN.split(whole.partition("\n")[0])[-1][:300].rstrip(". ")
         if token:
             message = message.replace(token, "***")
+        refused = status in REFUSALS or (said.get("code") == INTERNAL and any(each in whole for each in _NEVER))
         remedy = _REMEDIES.get(status, "look into its logs and try again")
         if status in range(300, 400):
             remedy = "a login page seems to stand before it, so give a token that it takes"
-        if status in REFUSALS:
+        if refused:
             remedy = "correct the request"
         if status in PASSING:
             remedy = "try again in a while"
@@ -214,8 +248,10 @@ class Connection:
             f"Kubeflow Pipelines at {self.endpoint} answered {status} while {what}"
             f"{': ' + message if message else ''}; {remedy}",
             status=status,
-            unknown=said.get("code") == NOT_FOUND and message != NO_SUCH_PATH,
+            unknown=said.get("code") == NOT_FOUND and whole != NO_SUCH_PATH,
             passing=status in PASSING,
+            refused=refused,
+            orphaned=said.get("code") == INTERNAL and bool(_ORPHANED.search(whole)),
         )
 
     def _silence(self, what: str, error: Exception, again: bool) -> ServiceError:

@@ -11,6 +11,7 @@ from roadie.runs.tasks import news
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0  # seconds between two looks: soon at first, for what fails at once
 PATIENCE = 600.0  # seconds for which the service may be away
+DOUBT = 90.0  # seconds for which a pod may not begin before it is said why
 
 
 def follow(
@@ -20,6 +21,7 @@ def follow(
     worry: Callable[[RunError], None] = lambda _error: None,
     *,
     patience: float = PATIENCE,
+    doubt: float = DOUBT,
 ) -> tuple[Run | None, Sequence[StepRun]]:
     """Wait until a run has ended.
 
@@ -27,8 +29,10 @@ def follow(
         cluster: Where it runs.
         run_id: Its id.
         listener: Called with each step as it starts (state ``running``) and ends.
-        worry: Called when the service begins to refuse or be silent. It may be back in a while, so looking goes on.
-        patience: Seconds for which that may last.
+        worry: Called when the service begins to refuse or be silent, and when pods do not begin. All may be well in a
+            while, so looking goes on.
+        patience: Seconds for which the service may be away.
+        doubt: Seconds for which pods may not begin.
 
     Returns:
         The run as it ended, and its steps; None for the run when the service does not know it any more.
@@ -38,6 +42,7 @@ def follow(
     """
     steps: Sequence[StepRun] = ()
     pause, away_since = FIRST_PAUSE, 0.0
+    stuck = _Stuck(doubt)
     while True:
         try:
             watched = cluster.watch(run_id)
@@ -51,11 +56,32 @@ def follow(
             away_since = 0.0
             if watched is None:
                 return None, steps
-            run, now = watched
-            for step in news(steps, now):
+            for step in news(steps, watched.steps):
                 listener(step)
-            steps = now
-            if run.state in ENDED:
-                return run, steps
+            steps = watched.steps
+            if watched.run.state in ENDED:
+                return watched.run, steps
+            if stuck.since_long(watched.waiting):
+                worry(RunError(f"no pod has begun for {stuck.seconds:.0f} s: {cluster.reasons.of_waiting(run_id)}"))
         time.sleep(pause)
         pause = min(pause * 1.5, LONGEST_PAUSE)
+
+
+class _Stuck:
+    """Tells once of each thing that a run waits for that it does so for `doubt` seconds."""
+
+    def __init__(self, doubt: float) -> None:
+        self._doubt, self._waiting, self._told = doubt, None, False  # type: tuple[float, tuple[str, ...] | None, bool]
+        self._since = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._since
+
+    def since_long(self, waiting: tuple[str, ...] | None) -> bool:
+        if waiting is None or waiting != self._waiting:
+            self._waiting, self._told, self._since = waiting, False, time.monotonic()
+        if waiting is None or self._told or self.seconds < self._doubt:
+            return False
+        self._told = True
+        return True

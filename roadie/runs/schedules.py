@@ -4,11 +4,12 @@ The service can neither change a recurring run nor put one in another's place, a
 carries a fingerprint of all that it was made from in its description, and takes another one's place in an order that
 leaves, wherever it breaks off, a schedule that works or that the same command completes:
 
-1. wait for a moment at which neither fires;
+1. wait for a moment at which nothing fires: each fires as a minute begins, and its run is there some seconds later;
 2. create the new one, disabled: if the service refuses it, nothing has changed;
 3. disable the old one and enable the new one: the service makes up for what a recurring run missed since it was
    created, so that nothing is lost in between, and at no time do both fire;
-4. delete the old one.
+4. delete the old one, unless a run of it goes on: Kubernetes would take the run away with it, in the middle of a step
+   and without its exit handler. Then it stays, disabled, until the command is given again.
 
 A disabled one is never enabled again, for it would make up at once for what it missed: a new one takes its place.
 """
@@ -17,22 +18,23 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from roadie.errors import RunError, UsageError
 from roadie.runs.cluster import Cluster, filter_of
 from roadie.runs.connection import ServiceError
-from roadie.runs.cron import Cron
+from roadie.runs.engine import Run, RunRefusedError
 from roadie.runs.pipeline import Pipeline
 from roadie.runs.submission import require_real_places, specification
 from roadie.runs.tasks import moment
 
 _MARK = re.compile(r"roadie schedule sha256:([0-9a-f]{64})")
-_LATE = timedelta(seconds=20)  # the service starts a run up to some seconds after its minute has begun
-_EARLY = timedelta(seconds=10)
+FIELDS = ("minute", "hour", "day of month", "month", "day of week")
+_QUIET = range(20, 50)  # seconds of a minute: the service starts a run up to some seconds after its minute has begun
+_ROUNDS = 10  # how often others may be at the same schedule at the same time
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,12 @@ class Change:
     Attributes:
         action: created, replaced, unchanged, enabled, disabled, deleted, or absent when there was none to begin with.
         schedule: It, as it is now; None when there is none.
+        left: Runs that go on, of earlier ones of its name, which are disabled and stay until those runs have ended.
     """
 
     action: str
     schedule: Schedule | None = None
+    left: tuple[Run, ...] = ()
 
 
 class Schedules:
@@ -100,57 +104,78 @@ class Schedules:
         name: str,
         pipeline: Pipeline,
         arguments: Mapping[str, Any],
-        cron: Cron,
+        cron: str,
         *,
         cache: bool = True,
         enabled: bool = True,
     ) -> Change:
-        """Let the recurring run of this name be just this one.
+        """Let the recurring run of this name be just this one; `cron` has crontab's five fields.
 
         Raises:
             UsageError: a place is missing that a cluster needs, or somebody else made a recurring run of this name.
+            RunRefusedError: the service does not take the pipeline, its arguments or the time.
         """
         require_real_places(pipeline, arguments)
         body = {
             "pipeline_spec": specification(pipeline, cache=cache),
             "runtime_config": {"parameters": dict(arguments)},
-            "trigger": {"cron_schedule": {"cron": cron.six}},
+            "trigger": {"cron_schedule": {"cron": with_seconds(cron)}},
             "service_account": self._cluster.service_account or None,
         }
         fingerprint = _fingerprint({**body, "experiment": self._cluster.experiment})
-
-        def fits(each: Schedule) -> bool:
-            return each.fingerprint == fingerprint and (each.enabled or not enabled)
-
-        there = now = self._own(name)
-        if not any(fits(each) for each in there):
-            self._put_beside(there, name, fingerprint, body, cron if enabled else None)
-            now = self.find(name)
-        kept = next((each for each in now if fits(each)), None)
-        if kept is None:
-            raise RunError(f"the schedule {name} was created, but the service does not list it: run the command again")
-        if not enabled:
-            self._switch(kept, on=False)
-        for each in now:
-            if each.id != kept.id:
-                self._delete(each)
-        return Change(_action(there, kept, enabled), self._get(kept))
+        there = self._own(name)
+        for _ in range(_ROUNDS):
+            now = self._own(name)
+            # The oldest: whoever puts the same at the same time keeps that one, too.
+            same = [each for each in now if each.fingerprint == fingerprint and (each.enabled or not enabled)]
+            if not same:
+                self._put_beside(now, name, fingerprint, body, on=enabled)
+                continue
+            if not enabled:
+                self._switch(same[0], on=False)
+            left = self._clear(each for each in now if each.id != same[0].id)
+            kept = next((each for each in self.find(name) if each.id == same[0].id), None)
+            if kept:
+                return Change(_action(there, kept, enabled), kept, left)
+        raise RunError(f"others change the schedule {name} at the same time: run the command again")
 
     def disable(self, name: str) -> Change:
         """Let nothing of this name fire any more, but keep it."""
         there = self._own(name)
-        if not there:
-            return Change("absent")
         for each in there:
             self._switch(each, on=False)
-        return Change("disabled" if any(each.enabled for each in there) else "unchanged", self._get(there[0]))
+        now = self.find(name)
+        if not now:
+            return Change("absent")
+        return Change("disabled" if any(each.enabled for each in there) else "unchanged", now[-1])
 
     def delete(self, name: str) -> Change:
-        """Let there be nothing of this name."""
+        """Let there be nothing of this name.
+
+        Raises:
+            RunError: a run of it goes on, which would end with it. Nothing of this name fires any more.
+        """
         there = self._own(name)
-        for each in there:
-            self._delete(each)
+        if any(each.enabled for each in there):
+            self._wait_for_a_quiet_moment()
+        if left := self._clear(there):
+            run = left[0]
+            raise RunError(
+                f"the schedule {name} starts nothing any more, but is not deleted yet, because its run {run.name} goes "
+                f"on and Kubeflow would end it in the middle of a step: delete it again once that has ended ({run.url})"
+            )
         return Change("deleted" if there else "absent")
+
+    def _clear(self, schedules: Iterable[Schedule]) -> tuple[Run, ...]:
+        """Disable these, and delete those of which no run goes on; what goes on of the others."""
+        left: list[Run] = []
+        for each in schedules:
+            self._switch(each, on=False)
+            if runs := self._cluster.going_on(each.id, each.name):
+                left += runs
+            else:
+                self._ask_about(each, "deleting", self._api.recurring_run_service_delete_recurring_run_with_http_info)
+        return tuple(left)
 
     def _own(self, name: str) -> list[Schedule]:
         """Every recurring run of this name, all of them made here."""
@@ -164,16 +189,16 @@ class Schedules:
         return there
 
     def _put_beside(
-        self, there: Sequence[Schedule], name: str, fingerprint: str, body: Mapping[str, Any], cron: Cron | None
+        self, there: Sequence[Schedule], name: str, fingerprint: str, body: Mapping[str, Any], *, on: bool
     ) -> None:
-        """Create the new one and let it, and none of those that are there, be enabled; none at all without a `cron`."""
+        """Create the new one and let it, and none of those that are there, be enabled; none at all unless `on`."""
         firing = [each for each in there if each.enabled]
-        if firing and cron:
-            self._wait_for_a_quiet_moment(cron)
-        new = self._create(there, name, fingerprint, body, enabled=bool(cron) and not firing)
+        if firing:
+            self._wait_for_a_quiet_moment()
+        new = self._create(there, name, fingerprint, body, enabled=on and not firing)
         for each in firing:
             self._switch(each, on=False)
-        self._switch(new, on=bool(cron))
+        self._switch(new, on=on)
 
     def _create(
         self, there: Sequence[Schedule], name: str, fingerprint: str, body: Mapping[str, Any], *, enabled: bool
@@ -194,6 +219,8 @@ class Schedules:
                 self._connection.tell(f"creating the schedule {name}", create, recurring_run=recurring)
             )
         except ServiceError as error:
+            if error.refused:
+                raise RunRefusedError(str(error)) from None
             if error.status:
                 raise
             # The answer was lost: whether it was created has to be seen.
@@ -210,9 +237,6 @@ class Schedules:
         call = getattr(self._api, f"recurring_run_service_{word}_recurring_run_with_http_info")
         self._ask_about(schedule, f"trying to {word}", call)
 
-    def _delete(self, schedule: Schedule) -> None:
-        self._ask_about(schedule, "deleting", self._api.recurring_run_service_delete_recurring_run_with_http_info)
-
     def _ask_about(self, schedule: Schedule, what: str, call: Callable[..., Any]) -> None:
         try:
             self._connection.ask(f"{what} the schedule {schedule.name}", call, recurring_run_id=schedule.id)
@@ -220,12 +244,6 @@ class Schedules:
             # Somebody else deleted it, or the answer to an earlier attempt was lost.
             if not error.unknown:
                 raise
-
-    def _get(self, schedule: Schedule) -> Schedule:
-        call = self._api.recurring_run_service_get_recurring_run_with_http_info
-        return self._schedule(
-            self._connection.ask(f"looking at the schedule {schedule.name}", call, recurring_run_id=schedule.id)
-        )
 
     def _schedule(self, recurring: Any) -> Schedule:
         cron = recurring.trigger.cron_schedule if recurring.trigger else None
@@ -240,10 +258,24 @@ class Schedules:
             url=self._cluster.url("recurringrun", recurring.recurring_run_id),
         )
 
-    def _wait_for_a_quiet_moment(self, cron: Cron) -> None:
-        """Wait, half a minute at most, while the new schedule fires, for then both might, or neither."""
-        while cron.fires_in(self._now() + _EARLY) and (self._now() + _EARLY).second < (_EARLY + _LATE).seconds:
+    def _wait_for_a_quiet_moment(self) -> None:
+        """Wait, half a minute at most, while one may fire: both might, or neither, or a run is not told yet."""
+        while self._now().second not in _QUIET:
             self._sleep(1.0)
+
+
+def with_seconds(cron: str) -> str:
+    """The expression as the service takes it (github.com/robfig/cron): with the second in front.
+
+    The service takes five fields as well, but for it their first is the second. What is in them it judges itself.
+
+    Raises:
+        UsageError: these are not five fields.
+    """
+    fields = cron.split()
+    if len(fields) != len(FIELDS):
+        raise UsageError(f"the time {cron!r} has {len(fields)} fields, but takes five: {', '.join(FIELDS)}")
+    return " ".join(["0", *fields])
 
 
 def _fingerprint(made_of: Mapping[str, Any]) -> str:
@@ -252,11 +284,10 @@ def _fingerprint(made_of: Mapping[str, Any]) -> str:
 
 def _action(there: Sequence[Schedule], kept: Schedule, enabled: bool) -> str:
     """What was done, in a word, to come from those that were `there` to the one that was `kept`."""
+    before = next((each for each in there if each.id == kept.id), None)
+    if before:
+        return "unchanged" if before.enabled == enabled else "disabled"
     if not there:
         return "created"
-    same = [each for each in there if each.fingerprint == kept.fingerprint]
-    if not same or len(there) > 1:
-        return "replaced"
-    if any(each.enabled == enabled for each in same):
-        return "unchanged"
-    return "enabled" if enabled else "disabled"
+    same = enabled and all(each.fingerprint == kept.fingerprint and not each.enabled for each in there)
+    return "enabled" if same else "replaced"

@@ -10,6 +10,10 @@ from roadie.runs.outcome import StepRun
 LONG_PAST = datetime(2000, 1, 1, tzinfo=UTC)
 
 _STATES = {"RUNNING": "running", "SUCCEEDED": "succeeded", "FAILED": "failed", "SKIPPED": "skipped"}
+_RUN_STATES = {**_STATES, "PAUSED": "running", "CANCELING": "running", "SKIPPED": "succeeded", "CANCELED": "canceled"}
+DRIVER = "-driver"  # the end of the name of what prepares a step
+# What a pod's name has between the Workflow's name and the node's hash: the template of a step, or of its driver.
+_STEP_POD, _DRIVER_POD = "system-container-impl", "system-container-driver"
 
 
 def moment(when: datetime | None) -> datetime | None:
@@ -18,6 +22,29 @@ def moment(when: datetime | None) -> datetime | None:
         return None
     when = when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
     return when if when > LONG_PAST else None
+
+
+def state_of(run: Any) -> str:
+    """The state of a run (V2beta1Run) in the words of :class:`roadie.runs.Run`.
+
+    The service has a state CANCELED and never uses it: a run that was ended is CANCELING and then FAILED. For a moment
+    before it is RUNNING a run has no state.
+    """
+    told = [each.state for each in run.state_history or [] if each.state]
+    state = run.state or (told[-1] if told else "")
+    before = [each for each in told if each != "FAILED"]
+    if state == "FAILED" and before[-1:] == ["CANCELING"]:
+        return "canceled"
+    return _RUN_STATES.get(state, "pending")
+
+
+def model_of(run: Any) -> str:
+    """The model that a run (V2beta1Run) is about: its parameter ``model_name``, or that one's default."""
+    given = (run.runtime_config.parameters if run.runtime_config else None) or {}
+    document = run.pipeline_spec if isinstance(run.pipeline_spec, Mapping) else {}
+    root = document.get("pipeline_spec", document).get("root", {})
+    declared = root.get("inputDefinitions", {}).get("parameters", {}).get("model_name", {})
+    return str(given.get("model_name") or declared.get("defaultValue") or "")
 
 
 def step_names(specification: Any) -> dict[str, tuple[str, str]]:
@@ -39,23 +66,64 @@ def step_names(specification: Any) -> dict[str, tuple[str, str]]:
 def steps_of(run: Any) -> tuple[StepRun, ...]:
     """The steps of a run (V2beta1Run) that have begun, in the order in which they did.
 
-    The service also lists drivers, executors and the graphs themselves; those are left out. A step of a loop comes
-    once for each turn.
+    The service also lists drivers, executors and the graphs themselves; those are left out, but for a driver that
+    failed, without which its step never began. A step of a loop comes once for each turn.
     """
-    names = step_names(run.pipeline_spec)
-    details = run.run_details.task_details if run.run_details else None
-    begun = [task for task in details or [] if task.display_name in names and task.state in _STATES]
-    begun.sort(key=lambda task: (moment(task.start_time) or LONG_PAST, task.task_id or ""))
     turns: dict[str, int] = {}
     steps = []
-    for task in begun:
-        name, component = names[task.display_name]
+    for task, (name, component) in _begun(run):
         turns[name] = turns.get(name, 0) + 1
         shown = name if turns[name] == 1 else f"{name} ({turns[name]})"
         state = _STATES[task.state]
         error = message_of(task) if state == "failed" else ""
         steps.append(StepRun(shown, component, state, seconds=_seconds(task), error=error))
     return tuple(steps)
+
+
+def _begun(run: Any) -> list[tuple[Any, tuple[str, str]]]:
+    """The service's tasks that are steps, in the order in which they began, with the step's name and component."""
+    names = step_names(run.pipeline_spec)
+    begun = []
+    for task in _details(run):
+        shown = task.display_name or ""
+        if shown.endswith(DRIVER) and shown not in names and task.state == "FAILED":
+            shown = shown.removesuffix(DRIVER)
+        if shown in names and task.state in _STATES:
+            begun.append((task, names[shown]))
+    return sorted(begun, key=lambda each: (moment(each[0].start_time) or LONG_PAST, each[0].task_id or ""))
+
+
+def _details(run: Any) -> Sequence[Any]:
+    return (run.run_details.task_details if run.run_details else None) or ()
+
+
+def failed_pods(run: Any) -> list[str]:
+    """The pods in which the first failed step may have failed, the last attempt first.
+
+    The service tells Argo's nodes, ``<workflow>-<hash>``; the pod of one has its template's name in between.
+    """
+    failed = next((task for task, _ in _begun(run) if task.state == "FAILED"), None)
+    if failed is None:
+        return []
+    driver = (failed.display_name or "").endswith(DRIVER)
+    executors = [each for each in _details(run) if each.display_name == "executor" and each.state == "FAILED"]
+    if not driver:
+        executors = [each for each in executors if each.start_time == failed.start_time]
+    children = [child.pod_name for each in ([failed] if driver else executors) for child in each.child_tasks or []]
+    template = _DRIVER_POD if driver else _STEP_POD
+    split = [(child or "").rpartition("-") for child in reversed(children)]
+    return [f"{workflow}-{template}-{hashed}" for workflow, _, hashed in split if workflow]
+
+
+def waiting(run: Any) -> tuple[str, ...] | None:
+    """What of a run that goes on waits for its pod, by id; empty for a run of which nothing is there; None: it works.
+
+    Two looks that give the same mean that nothing happened in between.
+    """
+    attempts = [each for each in _details(run) if (each.display_name or "").endswith(")") and not each.child_tasks]
+    if any(each.state == "RUNNING" for each in attempts):
+        return None
+    return tuple(sorted(str(each.task_id) for each in attempts if each.state == "PENDING"))
 
 
 def _seconds(task: Any) -> float:
@@ -70,15 +138,6 @@ def message_of(thing: Any) -> str:
         if error and error.message:
             return " ".join(str(error.message).split())[:500]
     return ""
-
-
-def why_failed(run: Any, steps: Sequence[StepRun]) -> str:
-    """Why a run failed, in a sentence: the first step that did, with what is known of it."""
-    failed = next((step for step in steps if step.state == "failed"), None)
-    said = (failed.error if failed else "") or message_of(run)
-    if failed:
-        return f"the step {failed.name} failed: {said or 'its log says why'}"
-    return said or "the service does not say why"
 
 
 def news(before: Sequence[StepRun], now: Sequence[StepRun]) -> list[StepRun]:

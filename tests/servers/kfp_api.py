@@ -1,9 +1,10 @@
 """The REST API of Kubeflow Pipelines on loopback, as far as Roadie asks it: no KFP can be had here.
 
-It replays what is documented and written down for v2beta1: the paths, fields and enums of the OpenAPI document that
-kfp_server_api 2.17 is generated from; the ``filter`` (filter.proto, URL-encoded JSON), ``sort_by`` and ``page_token``
-of its list calls, and the errors of grpc-gateway ({"code", "message", "details"}) as backend/src/apiserver gives them.
-What the service keeps and answers is in kfp_state.py; here is how it is asked and what goes wrong on the way.
+It answers as a real Kubeflow Pipelines 2.17 did when it was recorded: tests/recordings/kfp has the calls and how runs
+grew, and tests/unit/runs/test_recorded.py holds this double against them. What was not recorded is from the service's
+source: multi-user mode, tokens, the filter on ``recurring_run_id``, and the log of a pod.
+What the service keeps is in kfp_state.py, what it answers in kfp_answers.py; here is how it is asked and what goes
+wrong on the way.
 
 Within a test: ``with serving() as api``. For tests that kill processes: ``python -m tests.servers.kfp_api PORT FILE``,
 which keeps everything in FILE and is told what to do with :class:`Remote`.
@@ -52,13 +53,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(*failure(503, "upstream connect error or disconnect/reset before headers"))
             return
         if fault and fault.do == "garble":
-            self._send(200, "<html>Please log in</html>")
+            self._send(200, "<html>Please log in</html>", "text/html")
             return
         if api.token and self.headers.get("Authorization") != f"Bearer {api.token}":
             self._send(*failure(401, "Unauthenticated: Request header error: there is no user identity header."))
             return
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
-        answer = api.answer(self.command, path, query, json.loads(content or b"{}"))
+        answer = api.answer(self.command, path, query, content)
         if fault and fault.do == "lose":
             self._hang_up()
             return
@@ -78,7 +79,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _double(self, verb: str, arguments: Json) -> Answer:
         """What :class:`Remote` asks for; none of it is KFP's."""
         with self.api.lock:
-            if verb in {"order", "forget", "fault", "set"}:
+            if verb in {"order", "forget", "lose_workflow", "fault", "set"}:
                 getattr(self.api, verb)(**arguments)
             return 200, {**self.api.to_dict(), "asked": self.api.asked}
 
@@ -87,12 +88,12 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
 
-    def _send(self, status: int, content: Json | str) -> None:
+    def _send(self, status: int, content: Json | str, plain: str = "text/plain; charset=utf-8") -> None:
         page = isinstance(content, str)
         data = content.encode() if isinstance(content, str) else json.dumps(content).encode()
         with contextlib.suppress(OSError):  # who asked may be dead by now
             self.send_response(status)
-            self.send_header("Content-Type", "text/html" if page else "application/json")
+            self.send_header("Content-Type", plain if page else "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
@@ -101,6 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET: Callable[[], None] = _serve
     do_POST: Callable[[], None] = _serve
     do_DELETE: Callable[[], None] = _serve
+    do_PUT: Callable[[], None] = _serve
 
     def log_message(self, format: str, *args: Any) -> None:
         """Stay quiet; `asked` keeps what was asked."""
@@ -132,13 +134,17 @@ class Remote:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def order(self, run_id: str, state: str, error: str = "", tasks: list[Json] | None = None) -> None:
+    def order(self, run_id: str, state: str, tasks: list[Json] | None = None) -> None:
         """See :meth:`KfpApi.order`."""
-        self._post("order", run_id=run_id, state=state, error=error, tasks=tasks)
+        self._post("order", run_id=run_id, state=state, tasks=tasks)
 
     def forget(self, run_id: str) -> None:
         """See :meth:`KfpApi.forget`."""
         self._post("forget", run_id=run_id)
+
+    def lose_workflow(self, run_id: str) -> None:
+        """See :meth:`KfpApi.lose_workflow`."""
+        self._post("lose_workflow", run_id=run_id)
 
     def fault(self, do: str, **what: Any) -> None:
         """See :meth:`KfpApi.fault`."""

@@ -1,28 +1,23 @@
-"""What the double of the KFP API keeps, answers and can be ordered to do; kfp_api.py serves it.
+"""What the double of the KFP API keeps and can be ordered to do; kfp_api.py serves it, kfp_answers.py answers.
 
-What trips clients up is kept: display names are not unique, times have whole seconds, a run that goes on has the
-``finished_at`` 1970-01-01, a filter is decoded twice, ending an ended run is a 400, and :terminate only begins the end.
+What trips clients up is kept as it was recorded: display names are not unique, times have whole seconds, a run that
+goes on has the ``finished_at`` 1970-01-01, a filter is decoded twice, a run that was ended becomes FAILED and never
+CANCELED, its tasks tell no error, and a recurring run that is deleted takes the Workflows of its runs along.
 """
 
-import base64
 import json
-import re
 import threading
 import time
-import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_plus
 
-Json = dict[str, Any]
-Answer = tuple[int, Json]
-CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 503: 14}
-ENDED = {"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"}
-NEVER = "1970-01-01T00:00:00Z"
-CRON = re.compile(r"\S+( \S+){5}")
+from tests.servers import kfp_answers
+from tests.servers.kfp_documents import NEVER, Answer, Json, entries, failure, pod_of, stamp, task
+
+__all__ = ["Answer", "Fault", "Json", "KfpApi", "failure", "task"]
+ENDED = kfp_answers.ENDED
 
 
 @dataclass
@@ -51,7 +46,8 @@ class Fault:
 class KfpApi:
     """The service's whole state, and what a test may order.
 
-    `seconds_pending` and `seconds_running` move runs on by themselves; None leaves that to :meth:`order`.
+    `seconds_pending` and `seconds_running` move runs on by themselves; None leaves that to :meth:`order`. `ghosts` are
+    runs whose Workflow is gone, `logs` what each pod wrote.
     """
 
     url: str = ""
@@ -60,31 +56,38 @@ class KfpApi:
     seconds_pending: float | None = None
     seconds_running: float | None = None
     seconds_canceling: float | None = 0.0
+    retry_node: str = ""
     runs: dict[str, Json] = field(default_factory=dict)
     experiments: dict[str, Json] = field(default_factory=dict)
     recurring: dict[str, Json] = field(default_factory=dict)
+    pipelines: dict[str, Json] = field(default_factory=dict)
     born: dict[str, float] = field(default_factory=dict)
+    canceled_at: dict[str, float] = field(default_factory=dict)
+    ghosts: set[str] = field(default_factory=set)
+    logs: dict[str, str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     file: Path | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
+        self.ghosts = set(self.ghosts)
         # The service makes this one itself when it starts, unless every namespace is to have its own.
         if not self.experiments and not self.multi_user:
-            self._create_experiment({"display_name": "Default"})
+            about = "All runs created without specifying an experiment will be grouped here."
+            kfp_answers.create_experiment(self, {"display_name": "Default", "description": about})
 
     # What a test orders
 
-    def order(self, run_id: str, state: str, error: str = "", tasks: list[Json] | None = None) -> None:
-        """Put a run into `state`, with the service's own `error` and the details of its tasks (:func:`task`)."""
+    def order(self, run_id: str, state: str, tasks: list[Json] | None = None) -> None:
+        """Put a run into `state` ("" for the moment in which it has none), its steps (:func:`task`) into theirs."""
         with self.lock:
             run = self.runs[run_id]
-            self._enter(run, state, time.time())
-            if error:
-                run["error"] = {"code": 13, "message": error}
+            self.enter(run, state)
             if tasks is not None:
-                run["run_details"] = {"task_details": tasks}
+                workflow = self.workflow_of(run)
+                run["run_details"] = {"task_details": entries(workflow, state, tasks)}
+                self.logs |= {pod_of(workflow, each["name"]): each["log"] for each in tasks if each["log"]}
             self.save()
 
     def forget(self, run_id: str) -> None:
@@ -92,6 +95,27 @@ class KfpApi:
         with self.lock:
             del self.runs[run_id]
             self.save()
+
+    def lose_workflow(self, run_id: str) -> None:
+        """Let Argo's Workflow be gone, as when somebody deletes it with kubectl: nothing ever moves the run again."""
+        with self.lock:
+            self.ghosts.add(run_id)
+            self.save()
+
+    def fire(self, recurring_run_id: str, number: int = 1) -> Json:
+        """Let a recurring run start a run now."""
+        with self.lock:
+            recurring = self.recurring[recurring_run_id]
+            name = f"{recurring['display_name'].lower()[:25]}wn5s2-{number}-2873415915"
+            now = stamp(time.time())
+            run = {key: recurring[key] for key in ("experiment_id", "pipeline_spec", "runtime_config")}
+            run |= {"run_id": f"{recurring_run_id[:-4]}{number:04}", "display_name": name, "created_at": now}
+            run |= {"storage_state": "AVAILABLE", "scheduled_at": now, "recurring_run_id": recurring_run_id}
+            self.add_run(run)
+            run["state_history"].clear()
+            self.enter(run, "RUNNING")
+            self.save()
+            return run
 
     def fault(self, do: str, **what: Any) -> None:
         """Let a :class:`Fault` happen."""
@@ -114,8 +138,8 @@ class KfpApi:
 
     def to_dict(self) -> Json:
         """All that :meth:`save` keeps."""
-        kept = ("token", "seconds_pending", "seconds_running", "runs", "experiments", "recurring", "born")
-        return {name: getattr(self, name) for name in kept}
+        kept = ("token", "seconds_pending", "seconds_running", "runs", "experiments", "recurring", "born", "logs")
+        return {**{name: getattr(self, name) for name in kept}, "ghosts": sorted(self.ghosts)}
 
     def save(self) -> None:
         """Write everything to the file, if there is one; whole or not at all."""
@@ -124,150 +148,40 @@ class KfpApi:
             partial.write_text(json.dumps(self.to_dict()))
             partial.replace(self.file)
 
-    # The API
+    # What the answers are made from
 
-    def answer(self, method: str, path: str, query: dict[str, str], body: Json) -> Answer:
-        """What the API answers."""
+    def answer(self, method: str, path: str, query: dict[str, str], content: bytes) -> Answer:
+        """What the API answers; a text is no JSON."""
         with self.lock:
             for run in self.runs.values():
                 self._move_on(run)
-            found = re.fullmatch(r"/apis/v2beta1/(\w+)(?:/([\w-]+))?(?::(\w+))?", path)
-            routes: dict[str, Callable[..., Answer]] = {
-                "runs": self._runs,
-                "recurringruns": self._recurring,
-                "experiments": self._experiments,
-            }
-            if path == "/apis/v2beta1/healthz":
-                return 200, {"multi_user": self.multi_user, "pipeline_store": "database"}
-            if not found or found[1] not in routes:
-                return failure(404, "Not Found")
-            answer = routes[found[1]](method, found[2] or "", found[3] or "", query, body)
-            if method != "GET":
-                self.save()
-            return answer
+            return kfp_answers.answer(self, method, path, query, content)
 
-    def _runs(self, method: str, key: str, verb: str, query: dict[str, str], body: Json) -> Answer:
-        if not key:
-            return self._create_run(body) if method == "POST" else self._list("runs", self.runs, query)
-        if key not in self.runs:
-            return failure(404, f"Failed to get a run: ResourceNotFoundError: Run {key} not found")
-        run = self.runs[key]
-        if method == "POST" and verb == "terminate":
-            if run["state"] in ENDED:
-                return failure(400, f"Failed to terminate run {key}. Row not found")
-            self._enter(run, "CANCELING", time.time())
-        elif method == "DELETE":
-            del self.runs[key]
-        return 200, run if method == "GET" else {}
+    def workflow_of(self, run: Json) -> str:
+        """The name of the run's Workflow in Argo."""
+        if run.get("recurring_run_id"):
+            return str(run["display_name"])
+        document = run.get("pipeline_spec") or {}
+        spec = document.get("pipeline_spec", document)
+        return f"{spec.get('pipelineInfo', {}).get('name', 'pipeline')}-{run['run_id'][:5]}"
 
-    def _create_run(self, body: Json) -> Answer:
-        if not body.get("display_name"):
-            return failure(400, "The run name is empty. Please specify a valid name")
-        if not body.get("pipeline_spec") and not body.get("pipeline_version_reference"):
-            return failure(400, "Failed to fetch a template with an invalid pipeline spec manifest")
-        if body.get("experiment_id") not in self.experiments:
-            return failure(404, f"Failed to create a run: Experiment {body.get('experiment_id')} not found")
-        now = time.time()
-        run = {
-            **body,
-            "run_id": str(uuid.uuid4()),
-            "storage_state": "AVAILABLE",
-            "created_at": stamp(now),
-            "scheduled_at": stamp(now),
-            "finished_at": NEVER,
-            "state": "PENDING",
-            "state_history": [],
-        }
+    def add_run(self, run: Json) -> None:
+        """Keep a new run, which is PENDING."""
+        run["state_history"] = []
         self.runs[run["run_id"]] = run
-        self.born[run["run_id"]] = now
-        self._enter(run, "PENDING", now)
-        return 200, run
+        self.born[run["run_id"]] = time.time()
+        self.enter(run, "PENDING")
 
-    def _recurring(self, method: str, key: str, verb: str, query: dict[str, str], body: Json) -> Answer:
-        if not key:
-            create = method == "POST"
-            return self._create_recurring(body) if create else self._list("recurringRuns", self.recurring, query)
-        if key not in self.recurring:
-            return failure(404, f"Failed to fetch a recurring run: ResourceNotFoundError: Job {key} not found")
-        recurring = self.recurring[key]
-        match method, verb:
-            case "GET", "":
-                return 200, recurring
-            case "DELETE", "":
-                del self.recurring[key]
-                return 200, {}
-            case "POST", ("enable" | "disable"):
-                recurring |= {"mode": verb.upper(), "status": f"{verb.upper()}D", "updated_at": stamp(time.time())}
-                return 200, {}
-        return failure(404, "Not Found")
-
-    def _create_recurring(self, body: Json) -> Answer:
-        cron = body.get("trigger", {}).get("cron_schedule", {}).get("cron", "")
-        if not body.get("display_name"):
-            return failure(400, "Recurring run name is empty. Please specify a valid name")
-        if not CRON.fullmatch(cron):
-            return failure(400, f"Schedule cron is not a supported format: {cron}")
-        if body.get("experiment_id") not in self.experiments:
-            return failure(404, f"Failed to create a recurring run: Experiment {body.get('experiment_id')} not found")
+    def enter(self, run: Json, state: str) -> None:
+        """Let a run be in a state, as the persistence agent reports it."""
         now = stamp(time.time())
-        mode = body.get("mode", "MODE_UNSPECIFIED")
-        made = {"recurring_run_id": str(uuid.uuid4()), "created_at": now, "updated_at": now}
-        recurring = {**body, **made, "mode": mode, "status": "ENABLED" if mode == "ENABLE" else "DISABLED"}
-        self.recurring[recurring["recurring_run_id"]] = recurring
-        return 200, recurring
+        run.pop("state", None)
+        run |= {"state": state} if state else {}
+        run["state_history"].append({"update_time": now, **({"state": state} if state else {})})
+        run["finished_at"] = now if state in ENDED else NEVER
 
-    def _experiments(self, method: str, key: str, verb: str, query: dict[str, str], body: Json) -> Answer:
-        if key in self.experiments:
-            return 200, self.experiments[key]
-        if key or verb:
-            return failure(404, f"Experiment {key} not found")
-        return self._create_experiment(body) if method == "POST" else self._list("experiments", self.experiments, query)
-
-    def _create_experiment(self, body: Json) -> Answer:
-        name, namespace = body.get("display_name", ""), body.get("namespace", "")
-        there = [(each["display_name"], each.get("namespace", "")) for each in self.experiments.values()]
-        if (name, namespace) in there:
-            return failure(409, f"Failed to create a new experiment. The name {name} already exists")
-        made = {"experiment_id": str(uuid.uuid4()), "created_at": stamp(time.time())}
-        experiment = {**body, **made, "storage_state": "AVAILABLE"}
-        self.experiments[experiment["experiment_id"]] = experiment
-        return 200, experiment
-
-    def _list(self, what: str, things: dict[str, Json], query: dict[str, str]) -> Answer:
-        if self.multi_user and not query.get("namespace") and not query.get("experiment_id"):
-            return failure(400, f"Failed to list {what}: A namespace cannot be empty in multi-user mode")
-        try:
-            fits = matcher(query.get("filter", ""))
-        except (ValueError, KeyError, TypeError):
-            return failure(400, f"failed to parse valid filter from {query.get('filter')!r}")
-        by, _, direction = (query.get("sort_by") or "created_at").partition(" ")
-        if direction not in {"", "asc", "desc"} or by not in {"created_at", "display_name", "name"}:
-            return failure(400, f"Invalid sorting field: {query['sort_by']!r}")
-        by = "display_name" if by == "name" else by
-
-        def place(thing: Json) -> list[str]:
-            return [thing[by], thing.get("run_id") or thing.get("recurring_run_id") or thing["experiment_id"]]
-
-        chosen = [thing for thing in things.values() if fits(thing) and self._belongs(thing, query)]
-        chosen.sort(key=place, reverse=direction == "desc")
-        criteria = [query.get("sort_by", ""), query.get("filter", "")]
-        rest = chosen
-        if token := query.get("page_token"):
-            after = json.loads(base64.b64decode(token))
-            if after["criteria"] != criteria:
-                return failure(400, "page token does not match the supplied sort by and/or filtering criteria")
-            rest = [each for each in chosen if (place(each) < after["place"]) == (direction == "desc")]
-            rest = [each for each in rest if place(each) != after["place"]]
-        size = min(int(query.get("page_size") or 0) or 20, 200)
-        shown = rest[:size]
-        answer: Json = {what: shown, "total_size": len(chosen)} if shown else {}
-        if len(rest) > size:
-            after = {"criteria": criteria, "place": place(shown[-1])}
-            answer["next_page_token"] = base64.b64encode(json.dumps(after).encode()).decode()
-        return 200, answer
-
-    def _belongs(self, thing: Json, query: dict[str, str]) -> bool:
-        """Whether a thing is of the experiment or namespace asked for; in single-user mode none counts."""
+    def belongs(self, thing: Json, query: dict[str, str]) -> bool:
+        """Whether a thing is of the experiment or namespace asked for; in single-user mode no namespace counts."""
         if query.get("experiment_id"):
             return bool(thing["experiment_id"] == query["experiment_id"])
         if not self.multi_user:
@@ -276,58 +190,19 @@ class KfpApi:
         return bool(experiment.get("namespace", "") == query.get("namespace", ""))
 
     def _move_on(self, run: Json) -> None:
-        """What time alone does to a run."""
-        now, born = time.time(), self.born[run["run_id"]]
-        if run["state"] == "CANCELING" and self.seconds_canceling is not None:
-            since = datetime.fromisoformat(run["state_history"][-1]["update_time"]).timestamp()
-            if now >= since + self.seconds_canceling:
-                self._enter(run, "CANCELED", now)
-        if run["state"] == "PENDING" and self.seconds_pending is not None and now >= born + self.seconds_pending:
-            self._enter(run, "RUNNING", now)
+        """What time alone does to a run whose Workflow is there."""
+        key, state, now = run["run_id"], run.get("state"), time.time()
+        if key in self.ghosts:
+            return
+        if state == "CANCELING":
+            if run["state_history"][-1].get("state") != "CANCELING":
+                run["state_history"].append({"update_time": stamp(now), "state": "CANCELING"})
+            if self.seconds_canceling is not None and now >= self.canceled_at.get(key, 0.0) + self.seconds_canceling:
+                self.enter(run, "FAILED")
+            return
+        born = self.born.get(key) or datetime.fromisoformat(run["created_at"]).timestamp()
+        if state == "PENDING" and self.seconds_pending is not None and now >= born + self.seconds_pending:
+            self.enter(run, "RUNNING")
         ends = born + (self.seconds_pending or 0.0) + (self.seconds_running or 0.0)
-        if run["state"] == "RUNNING" and self.seconds_running is not None and now >= ends:
-            self._enter(run, "SUCCEEDED", now)
-
-    def _enter(self, run: Json, state: str, now: float) -> None:
-        run["state"] = state
-        run["state_history"].append({"update_time": stamp(now), "state": state})
-        run["finished_at"] = stamp(now) if state in ENDED else NEVER
-
-
-def stamp(moment: float) -> str:
-    """A moment as the API writes it: whole seconds, UTC."""
-    return datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def failure(status: int, message: str) -> Answer:
-    """An error as grpc-gateway writes it."""
-    details = [{"@type": "type.googleapis.com/google.rpc.Status", "code": CODES[status], "message": message}]
-    return status, {"code": CODES[status], "message": message, "details": details}
-
-
-def task(name: str, state: str, error: str = "", started: float = 0.0, ended: float = 0.0) -> Json:
-    """The details of one task, as a run shows them; a test gives moments as seconds since 1970."""
-    detail: Json = {"task_id": str(uuid.uuid4()), "display_name": name, "state": state, "child_tasks": []}
-    detail |= {"create_time": stamp(started), "start_time": stamp(started), "end_time": stamp(ended)}
-    if error:
-        detail["error"] = {"code": 13, "message": error}
-    return detail
-
-
-def matcher(text: str) -> Callable[[Json], bool]:
-    """The `filter` of a list call; the server decodes it once more than HTTP does."""
-    predicates = json.loads(unquote_plus(text)).get("predicates", []) if text else []
-    tests: list[Callable[[Json], bool]] = []
-    for each in predicates:
-        key, value = each["key"], each.get("stringValue", each.get("string_value"))
-        if key not in {"display_name", "name", "state", "storage_state"} or value is None:
-            raise ValueError(key)
-        key = "display_name" if key == "name" else key
-        match each["operation"]:
-            case "EQUALS" | 1:
-                tests.append(lambda thing, key=key, value=value: thing.get(key) == value)  # type: ignore[misc]
-            case "IS_SUBSTRING" | 9:
-                tests.append(lambda thing, key=key, value=value: value in thing.get(key, ""))  # type: ignore[misc]
-            case other:
-                raise ValueError(other)
-    return lambda thing: all(test(thing) for test in tests)
+        if run.get("state") == "RUNNING" and self.seconds_running is not None and now >= ends:
+            self.enter(run, "SUCCEEDED")

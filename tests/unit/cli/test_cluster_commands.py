@@ -176,7 +176,7 @@ def test_a_schedule_is_created_left_alone_replaced_disabled_and_deleted(api: Kfp
     assert action(*nightly, "0 3 * * MON") == "unchanged"
     (made,) = api.recurring.values()
     assert made["runtime_config"]["parameters"]["trigger"] == "schedule nightly"
-    assert made["trigger"]["cron_schedule"]["cron"] == "0 0 3 * * 1"
+    assert made["trigger"]["cron_schedule"]["cron"] == "0 0 3 * * MON"
     assert action(*nightly, "0 4 1 1 *") == "replaced"
     assert action("schedule", "--name", "nightly", "--disable", "--json") == "disabled"
     done = roadie(api, folder, "schedule", "--name", "nightly", "--delete")
@@ -187,7 +187,7 @@ def test_a_schedule_is_created_left_alone_replaced_disabled_and_deleted(api: Kfp
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--cron", "0 25 * * *"), "the hour '25' of the cron expression"),
+        (("--cron", "0 3 * *", *IMAGE), "the time '0 3 * *' has 4 fields, but takes five: minute, hour"),
         ((), "there is no --cron to tell when to run"),
         (("--delete", "--disable"), "--delete needs no --cron, -p or --disable"),
         (("--disable", "-p", "rows=3"), "there is no --cron to tell when to run"),

@@ -1,11 +1,14 @@
 """Runs on a cluster, against the double of the KFP API."""
 
+import json
 import socket
 import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,12 @@ import stamina
 
 from roadie.errors import RoadieError, RunError, UsageError
 from roadie.runs import ENDED, Cluster, Engine, Pipeline, RunRefusedError, StepRun, follow, load_pipeline, token_in
+from roadie.runs.reasons import last_words
 from roadie.runs.submission import tasks
 from tests.servers.kfp_api import KfpApi, serving, task
+from tests.servers.kfp_documents import launcher_log
 from tests.servers.process import require
+from tests.unit.runs.recorded import calls, document, growth, replay
 from tests.unit.runs.small import small_pipeline
 
 ARGUMENTS = {"image": "registry.example/models/jukebox"}
@@ -31,6 +37,47 @@ def api() -> Iterator[KfpApi]:
 @pytest.fixture
 def cluster(api: KfpApi) -> Cluster:
     return Cluster(api.url, timeouts=(1.0, 1.0))
+
+
+@pytest.fixture(autouse=True)
+def no_kubernetes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/nowhere")
+
+
+class Kubernetes:
+    """A Kubernetes API that has an answer for each path that ends so."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, str] = {}
+        self.asked: list[str] = []
+
+
+@pytest.fixture
+def kubernetes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Kubernetes]:
+    """One that KUBECONFIG names."""
+    told = Kubernetes()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = self.path.partition("?")[0]
+            told.asked.append(path)
+            answer = next((text for end, text in told.answers.items() if path.endswith(end)), None)
+            self.send_response(404 if answer is None else 200)
+            self.end_headers()
+            self.wfile.write((answer or '{"message": "not found"}').encode())
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        named = {"name": "x", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}
+        context = {"name": "x", "context": {"cluster": "x", "user": "x"}}
+        config = {"clusters": [named], "contexts": [context], "users": [{"name": "x", "user": {}}]}
+        (tmp_path / "kubeconfig").write_text(json.dumps({**config, "current-context": "x"}))
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+        yield told
+        server.shutdown()
 
 
 @pytest.fixture
@@ -127,9 +174,55 @@ def test_an_empty_image_is_refused_before_anything_is_sent(api: KfpApi, cluster:
     assert api.asked == []
 
 
-def test_what_the_service_will_never_take_is_told_apart(cluster: Cluster, pipeline: Pipeline) -> None:
-    with pytest.raises(RunRefusedError, match="answered 400 while creating the run : The run name is empty"):
-        cluster.start(pipeline, "", ARGUMENTS)
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(call, id=call["story"] + call["path"].replace("/", "-"))
+        for call in calls()
+        if call["method"] == "POST" and call["path"].endswith(("/runs", "/recurringruns")) and call["status"] >= 400
+    ],
+)
+def test_what_the_service_will_never_take_is_told_apart(call: dict[str, Any], pipeline: Pipeline) -> None:
+    # Refusals of a pipeline are an error of its own to the service, with the status 500 and the code 13.
+    with answering(call["status"], call["response"]) as url, pytest.raises(RunError) as raised:
+        Cluster(url).start(pipeline, "x", ARGUMENTS)
+    cause = call["response"]["message"].partition("\n")[0].rpartition("rror: ")[2]
+    assert cause in str(raised.value)
+    assert isinstance(raised.value, RunRefusedError) == (call["story"] != "create-run-unknown-experiment")
+
+
+def test_trouble_of_the_service_is_no_refusal(pipeline: Pipeline) -> None:
+    said = {"code": 13, "message": "Failed to create a new run: InternalServerError: dial tcp: connection refused"}
+    with answering(500, said) as url, pytest.raises(RunError, match="look into its logs and try again") as raised:
+        Cluster(url).start(pipeline, "x", ARGUMENTS)
+    assert not isinstance(raised.value, RunRefusedError)
+
+
+@contextmanager
+def answering(status: int, told: Any) -> Iterator[str]:
+    """A service that has the default experiment and answers everything that is sent to it with one answer."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._send(200, {"experiments": [{"experiment_id": "e", "display_name": "Default"}]})
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self._send(status, told)
+
+        def _send(self, status: int, told: Any) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(json.dumps(told).encode())
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 @pytest.mark.parametrize(("fault", "created"), [("lose", 1), ("drop", 0), ("refuse", 0)])
@@ -184,27 +277,90 @@ def test_each_state_of_the_service_has_one_here(
     assert (now.ended is not None) == (ours in ENDED)
 
 
-def test_a_failed_run_names_its_step_and_what_it_said(api: KfpApi, cluster: Cluster, pipeline: Pipeline) -> None:
-    run = cluster.start(pipeline, "one", ARGUMENTS)
-    told = [
-        task("root", "FAILED", "child failed", 1e9),
-        task("train-driver", "SUCCEEDED", started=1e9),
-        task("train", "FAILED", "main: Error\n (exit code 1)", 1e9, 1e9 + 7),
-        task("executor", "FAILED", "Error", 1e9),
-    ]
-    api.order(run.id, "FAILED", error="the workflow failed", tasks=told)
-    watched = cluster.watch(run.id)
+def test_a_failed_run_says_what_its_step_said(api: KfpApi, cluster: Cluster) -> None:
+    run_id = replay(api, growth("a-step-fails")[-1])
+    api.ghosts.clear()
+    api.logs["training-2ljhw-system-container-impl-1953743072"] = (
+        "Traceback (most recent call last):\n"
+        '  File "/x.py", line 1, in load_charts\n'
+        "roadie.errors.DataError: s3://nothere/2023-12 holds no charts: check the address"
+    )
+    watched = cluster.watch(run_id)
     assert watched is not None
-    assert watched[0].error == "the step train failed: main: Error (exit code 1)"
-    assert watched[1] == (StepRun("train", "train", "failed", 7.0, error="main: Error (exit code 1)"),)
+    said = "the step load-charts failed: s3://nothere/2023-12 holds no charts: check the address"
+    assert watched.run.error == said
+    assert [(step.name, step.state) for step in watched.steps] == [
+        ("find-champion", "succeeded"),
+        ("load-charts", "failed"),
+        ("report-run", "succeeded"),
+    ]
+    assert [each.error for each in cluster.recent(1)] == ["the step load-charts failed"]
 
 
-def test_a_failed_run_of_which_little_is_known_says_so(api: KfpApi, cluster: Cluster, pipeline: Pipeline) -> None:
-    run = cluster.start(pipeline, "one", ARGUMENTS)
-    api.order(run.id, "FAILED")
-    assert [each.error for each in cluster.find("one")] == ["the service does not say why"]
-    api.order(run.id, "FAILED", tasks=[task("push-modelcar", "FAILED", started=1e9)])
-    assert [each.error for each in cluster.find("one")] == ["the step push failed: its log says why"]
+def test_where_the_log_cannot_be_read_the_command_that_shows_it_is_named(api: KfpApi, cluster: Cluster) -> None:
+    now = cluster.look(replay(api, growth("a-step-fails")[-1]))
+    assert now is not None
+    assert now.error == (
+        "the step load-charts failed: its log says why: `kubectl logs --namespace kubeflow --container main "
+        "training-2ljhw-system-container-impl-1953743072`"
+    )
+
+
+def test_the_log_is_read_through_the_kubernetes_api_where_the_service_cannot(
+    api: KfpApi, cluster: Cluster, kubernetes: Kubernetes
+) -> None:
+    kubernetes.answers["/pods/training-2ljhw-system-container-impl-1953743072/log"] = launcher_log(
+        "ValueError: a foreign step's error"
+    )
+    now = cluster.look(replay(api, growth("a-step-fails")[-1]))
+    assert now is not None
+    assert now.error == "the step load-charts failed: ValueError: a foreign step's error"
+    assert kubernetes.asked[-1].startswith("/api/v1/namespaces/kubeflow/pods/")
+
+
+def test_a_step_whose_driver_failed_is_the_one_that_failed(api: KfpApi, cluster: Cluster) -> None:
+    look = growth("a-step-fails")[-1]
+    for each in look["run_details"]["task_details"]:
+        name = each.get("display_name", "")
+        if name in {"load-charts-driver", "load-charts-driver(0)"}:
+            each["state"] = "FAILED"
+    kept = [each for each in look["run_details"]["task_details"] if each.get("display_name") != "load-charts"]
+    look["run_details"]["task_details"] = [each for each in kept if each.get("state") != "FAILED" or "dr" in str(each)]
+    now = cluster.look(replay(api, look))
+    assert now is not None
+    assert "the step load-charts failed: its log says why" in now.error
+    assert "training-2ljhw-system-container-driver-1330316299" in now.error
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_run_that_outgrew_argo_says_so_or_how_to_see_it(
+    api: KfpApi, cluster: Cluster, request: pytest.FixtureRequest, asked: bool
+) -> None:
+    look = growth("outgrown")[-1]
+    said = "the service does not say why, but `kubectl get workflows --namespace kubeflow --selector pipeline/runid="
+    if asked:
+        said = "workflow is longer than maximum allowed size. compressed size 1087446 > maxSize 1048576"
+        kubernetes: Kubernetes = request.getfixturevalue("kubernetes")
+        kubernetes.answers["/workflows"] = json.dumps({"items": [{"status": {"phase": "Error", "message": said}}]})
+    now = cluster.look(replay(api, look))
+    assert now is not None
+    assert now.error.startswith(f"it ended while the step train went on: {said}")
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        (launcher_log(""), ""),
+        (
+            launcher_log("Collecting kfp\nERROR: No such package"),
+            "ERROR: No such package",
+        ),
+        (launcher_log("x.MyError: 1\nsomething\nroadie.errors.GateError: no, do this"), "no, do this"),
+        ("F1125 01:28:12.100000       1 main.go:83] KFP driver: cannot\n", ""),
+    ],
+)
+def test_the_last_words_of_a_step_are_its_own(log: str, said: str) -> None:
+    assert last_words(log) == said
 
 
 def test_a_vanished_run_is_none(api: KfpApi, cluster: Cluster, pipeline: Pipeline) -> None:
@@ -217,6 +373,71 @@ def test_a_vanished_run_is_none(api: KfpApi, cluster: Cluster, pipeline: Pipelin
 def test_a_404_to_a_wrong_path_is_no_vanished_run(api: KfpApi) -> None:
     with pytest.raises(RunError, match="answered 404 while looking at the run"):
         Cluster(f"{api.url}/elsewhere").look("some-run")
+
+
+def test_a_run_that_somebody_ended_is_canceled_and_not_failed(api: KfpApi, cluster: Cluster) -> None:
+    states = []
+    for look in growth("canceled"):
+        now = cluster.look(replay(api, look))
+        assert now is not None
+        states.append(now.state)
+    assert states == ["pending", "running", "running", "running", "running", "canceled"]
+
+
+def test_a_run_that_failed_when_it_was_tried_again_is_not_canceled(api: KfpApi, cluster: Cluster) -> None:
+    look = growth("canceled")[-1]
+    look["state_history"] += [{"state": "RUNNING"}, {"state": "FAILED"}]
+    now = cluster.look(replay(api, look))
+    assert now is not None
+    assert now.state == "failed"
+
+
+def test_a_run_that_has_no_state_for_a_moment_is_pending(api: KfpApi, cluster: Cluster) -> None:
+    now = cluster.look(replay(api, growth("a-step-fails")[1]))
+    assert now is not None
+    assert now.state == "pending"
+
+
+# Runs whose Workflow is gone
+
+
+def test_a_scheduled_run_whose_schedule_was_deleted_is_over(api: KfpApi, cluster: Cluster) -> None:
+    now = cluster.look(replay(api, growth("orphan")[0]))
+    assert now is not None
+    assert (now.state, now.ended is not None) == ("canceled", True)
+    assert "its Workflow is gone from the cluster" in now.error
+    assert [run.state for run in cluster.recent(5)] == ["canceled"]
+
+
+def test_a_run_that_cannot_be_ended_because_its_workflow_is_gone_is_over(
+    api: KfpApi, cluster: Cluster, pipeline: Pipeline
+) -> None:
+    run = cluster.start(pipeline, "one", ARGUMENTS)
+    api.order(run.id, "RUNNING")
+    api.lose_workflow(run.id)
+    before = cluster.look(run.id)
+    cluster.stop(run.id)
+    after = cluster.look(run.id)
+    assert before is not None
+    assert after is not None
+    assert (before.state, after.state) == ("running", "canceled")
+
+
+def test_a_run_that_is_to_end_and_does_not_move_is_over(api: KfpApi, pipeline: Pipeline) -> None:
+    now = [0.0]
+    api.set(seconds_canceling=None)
+    cluster = Cluster(api.url, clock=lambda: now[0])
+    run = cluster.start(pipeline, "one", ARGUMENTS)
+    api.order(run.id, "RUNNING")
+    Cluster(api.url).stop(run.id)
+    api.lose_workflow(run.id)  # while another process, or an earlier one, ended it
+    states = []
+    for moment in (0.0, 599.0, 600.0):
+        now[0] = moment
+        looked = cluster.look(run.id)
+        assert looked is not None
+        states.append(looked.state)
+    assert states == ["running", "running", "canceled"]
 
 
 def test_an_ended_run_can_be_ended_again(api: KfpApi, cluster: Cluster, pipeline: Pipeline) -> None:
@@ -249,7 +470,59 @@ def test_recent_runs_come_newest_first_and_by_model(api: KfpApi, cluster: Cluste
     assert [run.name for run in cluster.recent(9, "jukebox")] == ["jukebox-push-3", "jukebox-alert-1"]
 
 
+def test_a_scheduled_run_of_a_model_is_found_though_it_is_named_after_its_schedule(
+    api: KfpApi, cluster: Cluster
+) -> None:
+    look = growth("orphan")[0]
+    look["state"] = "SUCCEEDED"
+    look["pipeline_spec"] = document({"x"}, model_name={"parameterType": "STRING", "defaultValue": "jukebox"})
+    replay(api, look)
+    assert [run.id for run in cluster.recent(5, "jukebox")] == [look["run_id"]]
+    assert cluster.recent(5, "other") == []
+    look["runtime_config"]["parameters"]["model_name"] = "other"
+    assert [run.id for run in cluster.recent(5, "other")] == [look["run_id"]]
+
+
 # Following
+
+
+def test_a_run_that_does_not_begin_says_why_once(
+    api: KfpApi, cluster: Cluster, pipeline: Pipeline, kubernetes: Kubernetes
+) -> None:
+    nodes = {"x": {"phase": "Pending", "message": 'pods "x" is forbidden: error looking up service account nobody'}}
+    kubernetes.answers["/workflows"] = json.dumps({"items": [{"status": {"nodes": nodes}}]})
+    run = cluster.start(pipeline, "one", ARGUMENTS)
+    worries: list[str] = []
+    looks = 0
+
+    def look(run_id: str) -> Any:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            api.order(run.id, "SUCCEEDED")
+        return Cluster.watch(cluster, run_id)
+
+    cluster.watch = look  # type: ignore[method-assign]
+    follow(cluster, run.id, worry=lambda error: worries.append(str(error)), doubt=0.0)
+    (worry,) = worries
+    assert "no pod has begun" in worry
+    assert "error looking up service account nobody" in worry
+
+
+def test_a_run_that_works_worries_nobody(api: KfpApi, cluster: Cluster) -> None:
+    looks = growth("a-step-fails")
+    looks[3]["run_details"]["task_details"][0]["state"] = "RUNNING"
+    for each in looks[3]["run_details"]["task_details"]:
+        if each.get("display_name") == "find-champion-driver(0)":
+            each["state"] = "RUNNING"
+    watched = [cluster.watch(replay(api, look)) for look in looks]
+    assert [each.waiting is None for each in watched if each] == [False, False, False, True, True]
+
+
+def test_without_the_kubernetes_api_the_command_that_says_why_is_named(cluster: Cluster) -> None:
+    assert "--selector pipeline/runid=some-id --output jsonpath='{.items[*].status.nodes.*.message}'" in (
+        cluster.reasons.of_waiting("some-id")
+    )
 
 
 def test_each_step_is_told_as_it_begins_and_as_it_ends(api: KfpApi, cluster: Cluster, pipeline: Pipeline) -> None:

@@ -10,13 +10,14 @@ import pytest
 import stamina
 
 from roadie.errors import RunError, UsageError
-from roadie.runs import Cluster, Cron, Pipeline, Schedules, parse_cron
+from roadie.runs import Cluster, Pipeline, RunRefusedError, Schedules
+from roadie.runs.schedules import with_seconds
 from tests.servers.kfp_api import KfpApi, serving
 from tests.unit.runs.small import small_pipeline
 
 ARGUMENTS = {"image": "registry.example/models/jukebox"}
-NIGHTLY = parse_cron("0 3 * * *")
-HOURLY = parse_cron("0 * * * *")
+NIGHTLY = "0 3 * * *"
+HOURLY = "0 * * * *"
 
 
 class Clock:
@@ -53,7 +54,7 @@ def pipeline(tmp_path: Path) -> Pipeline:
     return small_pipeline(tmp_path)
 
 
-def put(schedules: Schedules, pipeline: Pipeline, cron: Cron = NIGHTLY, **changes: Any) -> str:
+def put(schedules: Schedules, pipeline: Pipeline, cron: str = NIGHTLY, **changes: Any) -> str:
     options = {key: changes.pop(key) for key in ("cache", "enabled") if key in changes}
     return schedules.put("nightly", pipeline, {**ARGUMENTS, **changes}, cron, **options).action
 
@@ -87,7 +88,7 @@ def test_the_same_again_changes_nothing(api: KfpApi, schedules: Schedules, pipel
     put(schedules, pipeline)
     before = calls(api)
     assert put(schedules, pipeline) == "unchanged"
-    assert put(schedules, pipeline, parse_cron(" 0  3 * * * ")) == "unchanged"
+    assert put(schedules, pipeline, " 0  3 * * * ") == "unchanged"
     assert calls(api) == before
 
 
@@ -138,7 +139,7 @@ def test_what_was_broken_off_is_completed_by_the_same_command(
     api.faults.clear()
     put(schedules, pipeline, HOURLY)
     assert enabled(api) == list(api.recurring)
-    assert [each["trigger"]["cron_schedule"]["cron"] for each in api.recurring.values()] == [HOURLY.six]
+    assert [each["trigger"]["cron_schedule"]["cron"] for each in api.recurring.values()] == ["0 0 * * * *"]
 
 
 @pytest.mark.parametrize("path", ["recurringruns", ":disable", ":enable"])
@@ -175,16 +176,101 @@ def test_a_moment_is_waited_for_in_which_nothing_fires(
     schedules: Schedules, pipeline: Pipeline, clock: Clock, now: str, waited: float
 ) -> None:
     put(schedules, pipeline)
-    clock.moment = began = datetime.fromisoformat(f"2026-01-01T{now}Z")
-    put(schedules, pipeline, HOURLY)
-    assert (clock.moment - began).total_seconds() == waited
+    for change in (lambda: put(schedules, pipeline, HOURLY), lambda: schedules.delete("nightly")):
+        clock.moment = began = datetime.fromisoformat(f"2026-01-01T{now}Z")
+        change()
+        assert (clock.moment - began).total_seconds() == waited
 
 
-def test_a_schedule_for_every_minute_finds_its_moment(schedules: Schedules, pipeline: Pipeline, clock: Clock) -> None:
+# Runs that go on
+
+
+def test_a_run_that_goes_on_is_never_taken_away_by_a_replacement(
+    api: KfpApi, schedules: Schedules, pipeline: Pipeline
+) -> None:
     put(schedules, pipeline)
-    clock.moment = began = datetime(2026, 1, 1, 13, 0, 0, tzinfo=UTC)
-    put(schedules, pipeline, parse_cron("* * * * *"))
-    assert (clock.moment - began).total_seconds() == 20.0
+    (old,) = api.recurring
+    run = api.fire(old)
+    change = schedules.put("nightly", pipeline, ARGUMENTS, HOURLY)
+    assert (change.action, [each.id for each in change.left]) == ("replaced", [run["run_id"]])
+    assert old in api.recurring
+    assert change.schedule is not None
+    assert enabled(api) == [change.schedule.id]
+    assert not api.ghosts
+    # Given again, it is just so already; and once the run has ended, the old one goes.
+    assert put(schedules, pipeline, HOURLY) == "unchanged"
+    assert len(api.recurring) == 2
+    api.order(run["run_id"], "SUCCEEDED")
+    assert put(schedules, pipeline, HOURLY) == "unchanged"
+    assert list(api.recurring) == [change.schedule.id]
+
+
+def test_a_run_that_goes_on_is_never_taken_away_by_a_deletion(
+    api: KfpApi, schedules: Schedules, pipeline: Pipeline
+) -> None:
+    put(schedules, pipeline)
+    (old,) = api.recurring
+    run = api.fire(old)
+    with pytest.raises(RunError, match=f"starts nothing any more, but is not deleted yet.*{run['display_name']}"):
+        schedules.delete("nightly")
+    assert enabled(api) == []
+    assert list(api.recurring) == [old]
+    assert not api.ghosts
+    api.order(run["run_id"], "FAILED")
+    assert schedules.delete("nightly").action == "deleted"
+    assert api.recurring == {}
+
+
+def test_a_run_that_is_being_ended_is_not_taken_away_either(
+    api: KfpApi, schedules: Schedules, pipeline: Pipeline
+) -> None:
+    put(schedules, pipeline)
+    (old,) = api.recurring
+    api.set(seconds_canceling=None)
+    Cluster(api.url).stop(api.fire(old)["run_id"])
+    with pytest.raises(RunError, match="not deleted yet"):
+        schedules.delete("nightly")
+
+
+def test_what_comes_back_while_a_run_of_it_goes_on_is_made_anew(
+    api: KfpApi, schedules: Schedules, pipeline: Pipeline
+) -> None:
+    put(schedules, pipeline)
+    (old,) = api.recurring
+    api.fire(old)
+    put(schedules, pipeline, HOURLY)
+    assert put(schedules, pipeline) == "replaced"
+    assert api.recurring[old]["status"] == "DISABLED"
+    assert len(enabled(api)) == 1
+
+
+# When
+
+
+def test_the_time_has_five_fields_to_which_the_second_is_added() -> None:
+    # Given five, the service takes the first for the second: every hour at the third minute.
+    assert with_seconds(" 0  3 * * MON") == "0 0 3 * * MON"
+    for wrong in ("", "0 3 * *", "0 0 3 * * *", "@daily"):
+        with pytest.raises(UsageError, match="but takes five: minute, hour"):
+            with_seconds(wrong)
+
+
+@pytest.mark.parametrize(
+    ("cron", "said"),
+    [
+        ("61 * * * *", r"End of range \(61\) above maximum \(59\): 61"),
+        ("0 3 * * 7", r"End of range \(7\) above maximum \(6\): 7"),
+        ("0 3 0 * *", r"Beginning of range \(0\) below minimum \(1\): 0"),
+    ],
+)
+def test_a_time_that_is_none_is_refused_in_the_words_of_the_service(
+    api: KfpApi, schedules: Schedules, pipeline: Pipeline, cron: str, said: str
+) -> None:
+    put(schedules, pipeline)
+    before = enabled(api)
+    with pytest.raises(RunRefusedError, match=f"answered 400 while creating the schedule nightly: {said}; correct"):
+        put(schedules, pipeline, cron)
+    assert enabled(api) == list(api.recurring) == before
 
 
 def test_a_schedule_is_disabled_enabled_and_deleted_by_name(
