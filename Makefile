@@ -34,6 +34,7 @@ check: $(VENV)/.tools ## Lint, types, the rules between the rooms
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/roadie compile --check
 
 compile: $(VENV)/.tools ## Compile components/ and pipelines/ to compiled/
 	$(BIN)/roadie compile

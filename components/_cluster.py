@@ -17,8 +17,8 @@ from roadie.errors import UsageError
 
 ALL = "all"
 CA_FOLDER = "/var/run/secrets/roadie/ca"
-# Who reads the name of a CA's file from where: modelcar, gitops, boto3, Python's ssl, and pip in the pod.
-CA_VARIABLES = ("REGISTRY_CA_FILE", "GIT_CA_FILE", "AWS_CA_BUNDLE", "SSL_CERT_FILE", "PIP_CERT")
+# Who reads the name of a CA's file from where: modelcar, gitops, boto3, and Python's ssl.
+CA_VARIABLES = ("REGISTRY_CA_FILE", "GIT_CA_FILE", "AWS_CA_BUNDLE", "SSL_CERT_FILE")
 
 
 class Toleration(BaseModel):
@@ -91,6 +91,4 @@ def apply(task: Any, cluster: Cluster) -> Any:
         # KFP's backend adds the rest of the restricted profile to every step: no privilege escalation, no capability,
         # the runtime's seccomp profile (backend/src/v2/compiler/argocompiler/security_context.go).
         kubernetes.set_security_context(task, run_as_user=cluster.run_as_user, run_as_non_root=True)
-        # Such a user has no home in a stock image, and pip installs into it.
-        task.set_env_variable("HOME", "/tmp")  # noqa: S108 - the pod's own
     return task

@@ -5,26 +5,20 @@ from typing import NamedTuple
 from components._step import step
 
 
-@step(packages=["GitPython", "PyYAML"], cache=False)
+@step(cache=False)
 def bump_version(
     gitops_repo: str,
-    values_file: str,
-    values_key: str,
     model_name: str,
     environment: str,
+    gitops: dict[str, object] = {},  # noqa: B006 - KFP takes defaults from the signature, and {} is its way to say none
     version: str = "",
     digest: str = "",
     source: str = "",
-    source_file: str = "",
-    gitops_branch: str = "main",
     run: str = "",
     started: str = "",
     trigger: str = "",
-    provenance: dict[str, object] = {},  # noqa: B006 - KFP takes defaults from the signature, and {} is its way to say none
+    provenance: dict[str, object] = {},  # noqa: B006
     replacing: str = "",
-    review: bool = False,
-    review_hours: float = 0.0,
-    git_host: str = "",
 ) -> NamedTuple(  # type: ignore[valid-type]
     "Bumped",
     [("commit", str), ("changed", bool), ("in_place", bool), ("version", str), ("digest", str), ("review_url", str)],
@@ -37,23 +31,17 @@ def bump_version(
     Args:
         gitops_repo: Address of the GitOps repository; credentials come from GIT_USERNAME and GIT_PASSWORD (or
             GIT_TOKEN).
-        values_file: The environment's values file, relative to the repository; when empty, nothing is done.
-        values_key: The mapping in it that holds `version`, such as applications.jukebox.values.
         model_name: The model's name, for the commit's message and trailers.
-        environment: The environment's name, for the commit's message.
+        environment: The environment's name; when it has no values file, nothing is done.
+        gitops: Where versions stand in the repository, and whether stage gets a pull request instead of a commit.
         version: The version to deploy; for a promotion the one that the source must still hold, or empty for any.
         digest: The image's digest that the version stands for; a promotion takes the source's.
-        source: The environment to promote from.
-        source_file: Its values file; empty when it is no promotion.
-        gitops_branch: The branch that is deployed.
+        source: The environment to promote from; empty when it is no promotion.
         run: The pipeline run that made the version.
         started: When that run read the champion, as ISO 8601 in UTC; a version of a later start is not overwritten.
         trigger: What started the run.
         provenance: What made the version, by name, for the commit's trailers.
         replacing: The version that the evaluation compared with; if another one is deployed by now, it is void.
-        review: Open a pull request instead of pushing to the branch.
-        review_hours: How long to wait for it to be merged, in hours; one that is closed unmerged is a failure.
-        git_host: The kind of the Git host (github, gitlab, gitea), where the repository's address does not tell it.
 
     Returns:
         commit: The commit that holds the version.
@@ -63,24 +51,28 @@ def bump_version(
         digest: The digest that goes with it; may be empty.
         review_url: Address of the pull request, if one was asked for.
     """
-    from roadie import gitops
+    import roadie.gitops
+    from roadie import trace
 
-    result = gitops.bump_version(
+    settings = trace.GitOpsSettings.parse(gitops)
+    review = roadie.gitops.Proposal(settings.host, wait=settings.review_hours * 3600)
+    result = roadie.gitops.bump_version(
         gitops_repo,
-        values_file,
-        values_key,
+        settings.file(environment),
+        settings.place(model_name),
         version=version,
         digest=digest,
         source=source,
-        source_file=source_file,
+        source_file=settings.file(source),
         model_name=model_name,
         environment=environment,
-        branch=gitops_branch,
+        branch=settings.branch,
         run=run,
         trigger=trigger,
         provenance={**{name: str(value) for name, value in provenance.items()}, "started": started},
         replacing=replacing,
-        proposal=gitops.Proposal(git_host, wait=review_hours * 3600) if review else None,
+        # A person looks at what goes to stage; test is where versions are tried.
+        proposal=review if settings.review and environment != "test" else None,
     )
     print(result.diff or f"{environment} is left as it is: {result.reason}")
     return (

@@ -5,7 +5,7 @@ from kfp.dsl import HTML, Dataset, Input, Markdown, Output
 from components._step import step
 
 
-@step(packages=["polars", "dataframely", "Jinja2"])
+@step()
 def check_data(dataset: Input[Dataset], report: Output[Markdown], profile: Output[HTML]) -> None:
     """Check the dataset against the rules that training relies on, and fail when one is broken.
 

@@ -1,15 +1,11 @@
 """The step that decides whether the challenger is better than the champion."""
 
-from typing import Optional
-
 from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
 
 from components._step import step
 
 
-@step(
-    packages=["polars", "numpy", "onnxruntime", "pydantic", "matplotlib", "Jinja2"],
-)
+@step()
 def evaluate(
     challenger: Input[Model],
     champion: Input[Model],
@@ -21,7 +17,7 @@ def evaluate(
     gate: dict[str, object],
     model_name: str = "model",
     columns: dict[str, str] = {},  # noqa: B006 - KFP takes defaults from the signature, and {} is its way to say none
-    dataset: Optional[Input[Dataset]] = None,  # noqa: UP045 - the only way that KFP reads
+    dataset: Input[Dataset] = None,
 ) -> str:
     """Score challenger and champion on the same holdout and decide.
 

@@ -8,16 +8,14 @@ from components._step import step
 
 
 # What is deployed changes in git without any input of this step changing.
-@step(packages=["GitPython", "PyYAML"], cache=False)
+@step(cache=False)
 def find_champion(
     gitops_repo: str,
-    values_key: str,
     image: str,
+    model_name: str,
     champion: Output[Model],
-    test_file: str = "test/values.yaml",
-    stage_file: str = "stage/values.yaml",
-    environment: str = "stage",
-    gitops_branch: str = "main",
+    gitops: dict[str, object] = {},  # noqa: B006 - KFP takes defaults from the signature, and {} is its way to say none
+    rollout: dict[str, object] = {},  # noqa: B006
 ) -> NamedTuple("Champion", [("version", str), ("started", str), ("test_held", str), ("stage_held", str)]):  # type: ignore[valid-type]
     """Read which version the GitOps repository deploys and pull its model from the registry.
 
@@ -27,13 +25,11 @@ def find_champion(
 
     Args:
         gitops_repo: Address of the GitOps repository; credentials: GIT_USERNAME and GIT_PASSWORD (or GIT_TOKEN).
-        values_key: The mapping in it that holds `version`, such as applications.jukebox.values.
         image: The repository of the model's images without a tag, such as registry.example.com/models/jukebox.
+        model_name: The model's name.
         champion: The champion's model in folder 'model'; nothing but champion.json when there is none.
-        test_file: The values file of test, relative to the repository; may be empty.
-        stage_file: The values file of stage; may be empty.
-        environment: Whose version is the champion, `stage` or `test`; without a values file it is the other's.
-        gitops_branch: The branch that is deployed.
+        gitops: Where versions stand in the repository, and whose version is the champion.
+        rollout: What will be waited for; read here, so that a mistake is found before the training.
 
     Returns:
         version: The champion's version; empty when there is none.
@@ -47,13 +43,15 @@ def find_champion(
     from roadie import trace
 
     started = datetime.now(UTC).isoformat(timespec="seconds")
+    trace.RolloutSettings.parse(rollout)
+    settings = trace.GitOpsSettings.parse(gitops)
     found = trace.find_champion(
         gitops_repo,
-        {"test": test_file, "stage": stage_file},
-        environment,
-        values_key,
+        settings.files,
+        settings.champion,
+        settings.place(model_name),
         image=image,
-        branch=gitops_branch,
+        branch=settings.branch,
         directory=Path(champion.path),
     )
     champion.metadata.update(version=found.version, digest=found.digest, commit=found.commit)

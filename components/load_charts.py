@@ -6,12 +6,10 @@ from components._step import step
 
 
 # The tables behind an address change under it, so an earlier run's result is never served for this one.
-@step(packages=["polars", "numpy", "boto3", "stamina"], cache=False)
+@step(cache=False)
 def load_charts(
     charts: str,
     dataset: Output[Dataset],
-    fixed: Output[Dataset],
-    fixed_holdout: str = "",
     since: str = "",
     until: str = "",
     seed: int = 0,
@@ -26,9 +24,6 @@ def load_charts(
         charts: Where the two tables are: `sample` (generated, needs no network), a folder, an https address, or
             s3://bucket/prefix (endpoint and credentials from the AWS variables).
         dataset: The joined table, as parquet.
-        fixed: The fixed holdout, as it was fetched; empty when none was named.
-        fixed_holdout: Where a holdout of an earlier run is (a file, an https address or s3://bucket/key), so that
-            models of different weeks meet on the same ground.
         since: The first day of the charts to train on (ISO 8601); empty for all of them.
         until: The last day.
         seed: Seed of the generator behind `sample`; the other sources ignore it.
@@ -51,9 +46,6 @@ def load_charts(
         source=loaded.source,
         files=[asdict(file) for file in loaded.files],
     )
-    Path(fixed.path).touch()
-    if fixed_holdout:
-        fixed.metadata.update(asdict(data.fetch_table(fixed_holdout, Path(fixed.path))))
     print(
         f"{loaded.rows:,} chart entries of {loaded.songs:,} songs in {loaded.countries} countries from {loaded.source}"
     )

@@ -7,7 +7,7 @@ from kfp.dsl import Artifact, Input, Metrics, Model, Output
 from components._step import step
 
 
-@step(packages=["modelcar-base-image"], cache=False)
+@step(cache=False)
 def push_modelcar(
     model: Input[Model],
     metrics: Input[Metrics],

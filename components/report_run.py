@@ -5,13 +5,13 @@ from kfp.dsl import PipelineTaskFinalStatus
 from components._step import step
 
 
-@step(packages=["kubernetes"], cache=False)
+@step(cache=False)
 def report_run(
     status: PipelineTaskFinalStatus,
     model_name: str,
     trigger: str = "",
-    inference_service: str = "",
-    namespace: str = "",
+    environment: str = "test",
+    rollout: dict[str, object] = {},  # noqa: B006 - KFP takes defaults from the signature, and {} is its way to say none
 ) -> None:
     """Say in one line how the run ended; runs after every run, failed ones too.
 
@@ -23,15 +23,15 @@ def report_run(
         status: The run's final state, filled in by KFP.
         model_name: The model that the run was about.
         trigger: What started the run.
-        inference_service: The InferenceService that gets an Event; may be empty.
-        namespace: Its namespace; empty for no Event.
+        environment: The environment whose InferenceService gets an Event.
+        rollout: What serves the model there; no Event where nothing is named.
     """
     import os
 
-    from roadie import rollout, trace
+    from roadie import trace
 
     ending = trace.Ending(model_name, trigger, status.pipeline_job_resource_name, status.state, status.error_message)
     webhook = os.environ.get("ROADIE_WEBHOOK_URL", "")
-    target = rollout.Target(inference_service, namespace) if namespace else None
-    for line in trace.report_end(ending, webhook=webhook, target=target):
+    target = trace.RolloutSettings.parse(rollout).target(environment)
+    for line in trace.report_end(ending, webhook=webhook, target=target if target.inference_service else None):
         print(line)

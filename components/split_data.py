@@ -1,23 +1,19 @@
 """The step that sets the holdout aside."""
 
-from typing import Optional
-
 from kfp.dsl import Dataset, Input, Output
 
 from components._step import step
 
 
-@step(packages=["polars"])
+# What lies behind the address of a fixed holdout changes under it.
+@step(cache=False)
 def split_data(
     dataset: Input[Dataset],
     train: Output[Dataset],
     holdout: Output[Dataset],
-    holdout_share: float = 0.2,
-    since: str = "",
-    seed: int = 0,
+    split: dict[str, object] = {},  # noqa: B006 - KFP takes defaults from the signature, and {} is its way to say none
     group: str = "spotify_id",
     label: str = "country",
-    fixed: Optional[Input[Dataset]] = None,  # noqa: UP045 - the only way that KFP reads
 ) -> None:
     """Split the dataset into a training part and a holdout, with no song on both sides.
 
@@ -27,28 +23,16 @@ def split_data(
         dataset: The table that load_charts wrote.
         train: The rows to train on.
         holdout: The rows that challenger and champion are scored on.
-        holdout_share: Share of the songs that goes into the holdout, between 0 and 1.
-        since: A date (ISO 8601) that takes the share's place: held out are the songs first seen on it or later.
-        seed: Seed of the split; keep it over a model's life, or a champion meets songs that it was trained on.
+        split: How the holdout is set aside (share, since, fixed, seed); AWS variables open a fixed one in a bucket.
         group: The column of what must not stand on both sides.
         label: The column of what is predicted.
-        fixed: A holdout of an earlier split that takes the share's place; an empty file is none.
     """
     from pathlib import Path
 
     from roadie import data
 
-    parts = data.split(
-        Path(dataset.path),
-        Path(train.path),
-        Path(holdout.path),
-        share=holdout_share,
-        since=since,
-        seed=seed,
-        group=group,
-        label=label,
-        fixed=Path(fixed.path) if fixed and Path(fixed.path).stat().st_size else None,
-    )
+    settings = data.SplitSettings.parse(split)
+    parts = data.set_aside(Path(dataset.path), Path(train.path), Path(holdout.path), settings, group=group, label=label)
     for artifact, part in ((train, parts.train), (holdout, parts.holdout)):
         artifact.metadata.update(
             sha256=part.sha256,

@@ -5,23 +5,14 @@ from kfp.dsl import Dataset, Input, Metrics, Model, Output
 from components._step import step
 
 
-@step(
-    packages=[
-        "polars",
-        "scikit-learn",
-        "skl2onnx",
-        "onnx",
-        "onnxruntime",
-        "threadpoolctl",
-        "pydantic",
-    ],
-)
+@step()
 def train(
     examples: Input[Dataset],
     model: Output[Model],
     curves: Output[Metrics],
-    scores: list[str] = [],  # noqa: B006
     hyperparameters: dict[str, object] = {},  # noqa: B006 - KFP takes defaults from the signature, and {} is its way to say none
+    sweep: list[dict[str, object]] = [],  # noqa: B006
+    folds: int = 5,
     seed: int = 0,
 ) -> None:
     """Fit the model and export it to ONNX; the same rows, seed and kind of machine give the same bytes.
@@ -33,20 +24,23 @@ def train(
         examples: The rows to train on, one per song and country with their weight.
         model: The model as a folder in OpenVINO's layout, 1/model.onnx.
         curves: Loss at the end and what the training cost.
-        scores: What cross_validate gave for each set of a sweep; the best set is taken in place of `hyperparameters`.
         hyperparameters: Hyperparameters by name; those left out have their defaults, unknown ones are refused.
-        seed: Seed of the initialisation and the order of batches.
+        sweep: Sets of changes to `hyperparameters`; each is scored on the examples, every song judged by a model that
+            has not seen it, and the best is trained. Empty to train what `hyperparameters` says.
+        folds: How many parts the songs are dealt to for the sweep.
+        seed: Seed of the initialisation, the order of batches and the folds.
     """
     from pathlib import Path
 
     from roadie import data, evaluation, training
 
-    if scores:
-        sweep = [training.Score.from_json(score) for score in scores]
-        hyperparameters = dict(training.choose(sweep).hyperparameters)
-        print(training.to_markdown(sweep))
-    trained = training.train(Path(examples.path), Path(model.path), hyperparameters=hyperparameters, seed=seed)
-    songs = data.read_examples(Path(examples.path))[data.GROUP]
+    table = Path(examples.path)
+    if sweep:
+        scores = training.score_each(table, hyperparameters, sweep, folds=folds, seed=seed)
+        print(training.to_markdown(scores))
+        hyperparameters = dict(training.choose(scores).hyperparameters)
+    trained = training.train(table, Path(model.path), hyperparameters=hyperparameters, seed=seed)
+    songs = data.read_examples(table)[data.GROUP]
     (Path(model.path) / evaluation.GROUPS_FILE).write_bytes(evaluation.group_digests(songs))
     model.framework = "onnx"
     model.metadata.update(

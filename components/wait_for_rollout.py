@@ -1,33 +1,23 @@
 """The step that waits until the cluster serves the version, and takes it back where it does not."""
 
-from typing import Optional
-
 from kfp.dsl import Artifact, Input, Metrics, Output
 
 from components._step import step
 
 
-@step(packages=["kubernetes", "GitPython", "PyYAML"], cache=False)
+@step(cache=False)
 def wait_for_rollout(
     version: str,
     digest: str,
     environment: str,
     model_name: str,
     gitops_repo: str,
-    values_file: str,
-    values_key: str,
     metrics: Output[Metrics],
-    samples: Optional[Input[Artifact]] = None,  # noqa: UP045 - the only way that KFP reads
-    gitops_branch: str = "main",
+    samples: Input[Artifact] = None,
+    gitops: dict[str, object] = {},  # noqa: B006 - KFP takes defaults from the signature, and {} is its way to say none
+    rollout: dict[str, object] = {},  # noqa: B006
     commit: str = "",
     in_place: bool = True,
-    inference_service: str = "",
-    namespace: str = "",
-    application: str = "",
-    argocd_namespace: str = "argocd",
-    timeout_minutes: float = 15.0,
-    soak_minutes: float = 0.0,
-    predictor_url: str = "",
     roll_back: bool = True,
     run: str = "",
     trigger: str = "",
@@ -42,21 +32,12 @@ def wait_for_rollout(
         environment: The environment's name.
         model_name: The model's name.
         gitops_repo: Address of the GitOps repository; credentials: GIT_USERNAME and GIT_PASSWORD (or GIT_TOKEN).
-        values_file: The environment's values file.
-        values_key: The mapping in it that holds `version`.
         metrics: How long the rollout took, and the latency of the served model, where it was tried.
         samples: Requests with the answers to expect, as evaluate writes them.
-        gitops_branch: The branch that is deployed.
+        gitops: Where versions stand in the repository.
+        rollout: What serves the version, where it answers to the samples, and how long it may take to come up.
         commit: The commit that asked for the version.
         in_place: Whether the branch holds the version; if not (a review is open), there is nothing to wait for yet.
-        inference_service: The InferenceService's name; empty when no cluster serves the model.
-        namespace: Its namespace; empty to wait for no InferenceService.
-        application: The Argo CD Application's name, in which {environment} stands for the environment's; may be empty.
-        argocd_namespace: The Application's namespace; openshift-gitops with OpenShift GitOps.
-        timeout_minutes: How long to wait before it counts as failed, in minutes.
-        soak_minutes: How long it has to stay healthy, in minutes.
-        predictor_url: Where the served model answers to the samples over the Open Inference Protocol v2, with
-            {environment} and {namespace} filled in; empty to ask it nothing.
         roll_back: Put the version before back when this one fails.
         run: The pipeline run, for the rollback's trailers.
         trigger: What started the run.
@@ -67,24 +48,20 @@ def wait_for_rollout(
     """
     from pathlib import Path
 
-    from roadie import rollout, trace
+    from roadie import trace
+    from roadie.rollout import Wanted
 
     if not in_place:
         print(f"{environment} does not hold {version or 'the version'}: there is no rollout to wait for")
         return "skipped"
-    url = predictor_url.replace("{environment}", environment).replace("{namespace}", namespace)
+    git, serving = trace.GitOpsSettings.parse(gitops), trace.RolloutSettings.parse(rollout)
+    url = serving.url(environment)
     verdict, tried = trace.see_through(
-        trace.Place(gitops_repo, gitops_branch, values_file, values_key, model_name, environment),
-        rollout.Target(
-            inference_service if namespace else "",
-            namespace,
-            application.replace("{environment}", environment),
-            argocd_namespace,
-            gitops_repo,
-        ),
-        rollout.Wanted(version, digest, commit=commit),
-        timeout=timeout_minutes * 60,
-        soak=soak_minutes * 60,
+        trace.Place(gitops_repo, git.branch, git.file(environment), git.place(model_name), model_name, environment),
+        serving.target(environment, gitops_repo),
+        Wanted(version, digest, commit=commit),
+        timeout=serving.minutes * 60,
+        soak=serving.soak_minutes * 60,
         trial=trace.Trial(url, Path(samples.path)) if url and samples else None,
         roll_back=roll_back,
         run=run,

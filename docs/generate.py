@@ -64,8 +64,7 @@ def _steps() -> Iterator[str]:
     compile_all(ROOT)
     yield (
         "Each is a KFP component: import it from `components/`, or load its YAML from `compiled/components/`. "
-        "What a step carries and installs is listed with it; one that is not cached has effects outside of the run, or "
-        "reads what changes outside of it."
+        "One that is not cached has effects outside of the run, or reads what changes outside of it."
     )
     for path in sorted((ROOT / "components").glob("[!_]*.py")):
         module = __import__(f"components.{path.stem}", fromlist=[path.stem])
@@ -79,8 +78,9 @@ def _step(step: Any, name: str) -> Iterator[str]:
     yield f"## {name}"
     yield _described(parsed)
     yield (
-        f"Carries {_listed(_rooms(step))}; installs {_listed(step.packages)}; "
-        + ("may be served from KFP's cache." if step.cache else "is never cached.")
+        "May be served from KFP's cache, where its inputs are the very same artifacts."
+        if step.cache
+        else "Never cached."
     )
     inputs = [
         (f"`{key}`", _type(each), _default(each), meanings.get(key, "")) for key, each in (spec.inputs or {}).items()
@@ -94,15 +94,6 @@ def _step(step: Any, name: str) -> Iterator[str]:
     ]
     if outputs:
         yield _table(("output", "type", "meaning"), outputs)
-
-
-def _rooms(step: Any) -> list[str]:
-    """The rooms of roadie that travel with a step."""
-    from components._archive import files
-    from components._step import source_of
-
-    parts = [name.split("/") for name in files(source_of(step.function))]
-    return sorted({f"roadie.{inside[0]}" for _, *inside in parts if inside[1:]})
 
 
 def _type(spec: Any) -> str:
@@ -138,13 +129,21 @@ def _pipelines() -> Iterator[str]:
 
 def _configuration() -> Iterator[str]:
     from components._cluster import Cluster
+    from roadie.data import SplitSettings
     from roadie.evaluation import GateConfig
+    from roadie.trace import GitOpsSettings, RolloutSettings
     from roadie.training import Hyperparameters
     from roadie.triggers import Config
 
-    yield "Unknown names are refused everywhere. The first two are dictionaries that the training pipeline takes."
+    yield (
+        "Unknown names are refused everywhere. The first five are structures that pipelines take: as JSON, as "
+        "`@file.yaml`, or one entry at a time, such as `-p gate.margin=0.01`."
+    )
     yield from _model(Hyperparameters, "hyperparameters")
+    yield from _model(SplitSettings, "split")
     yield from _model(GateConfig, "gate")
+    yield from _model(GitOpsSettings, "gitops")
+    yield from _model(RolloutSettings, "rollout")
     yield "## cluster settings"
     yield "For `roadie compile --settings`: a mapping from the names of steps, or `all`, to these."
     yield _fields(Cluster)
@@ -210,10 +209,6 @@ def _described(parsed: docstring_parser.Docstring) -> str:
 def _unwrapped(text: str | None) -> str:
     """A docstring's text with its lines joined to paragraphs."""
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in (text or "").split("\n\n")).strip()
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names) or "nothing"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -79,7 +79,7 @@ def wine(
     """
     champion = find_champion(gitops_repo=gitops_repo, values_key=values_key, image=image)
     table = load_wines().after(champion).outputs["table"]
-    parts = split_data(dataset=table, holdout_share=0.3, group="bottle", label="cultivar")
+    parts = split_data(dataset=table, split={"share": 0.3}, group="bottle", label="cultivar")
     trained = train_wines(examples=parts.outputs["train"], strength=strength)
     decided = evaluate(
         challenger=trained.outputs["model"],

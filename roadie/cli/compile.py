@@ -12,9 +12,11 @@ import click
     is_flag=True,
     help="Write nothing; fail with a diff when compiled/ is not what would be written.",
 )
-@click.option("--image", default="", help="Use this image, which holds Roadie and its packages: no embedding, no pip.")
-@click.option("--base-image", default="", help="A mirror of the stock Python image.  [default: python:3.11]")
-@click.option("--pip-index-url", default="", help="A mirror of the package index.")
+@click.option(
+    "--image",
+    default="",
+    help="The default of the pipelines' parameter step_image, and the image of components that stand alone.",
+)
 @click.option(
     "--settings",
     "--resources",
@@ -27,26 +29,33 @@ import click
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder to write to.  [default: compiled/ of the checkout]",
 )
-def compile_command(
-    check: bool, image: str, base_image: str, pip_index_url: str, settings: Path | None, output: Path | None
-) -> None:
-    """Compile every step and pipeline of the checkout one stands in."""
+def compile_command(check: bool, image: str, settings: Path | None, output: Path | None) -> None:
+    """Compile every step and pipeline of the checkout one stands in.
+
+    Says of each pipeline how large its run grows on a cluster, as a share of what Argo keeps of one, and in how many
+    pods it runs on the longest way; one that grows above 80% is refused.
+    """
     from roadie import runs
     from roadie.errors import RunError
 
-    options = {"ROADIE_IMAGE": image, "ROADIE_BASE_IMAGE": base_image, "ROADIE_PIP_INDEX_URL": pip_index_url}
+    options = {"ROADIE_STEP_IMAGE": image}
     if settings:
         options["ROADIE_SETTINGS"] = json.dumps(_steps_in(settings))
     root = Path.cwd()
     folder = output or root / "compiled"
     texts = runs.compile_all(root, {name: value for name, value in options.items() if value})
+    for name, text in texts.items():
+        kind, _, file = name.partition("/")
+        if kind == "pipelines":
+            size = runs.within_budget(file, text)
+            click.echo(f"{name}: {size.share:.0%} of {runs.LIMIT:,} bytes in {size.pods} pods", err=True)
     if not check:
         runs.write(texts, folder)
         click.echo(f"{len(texts)} files in {folder}", err=True)
         return
     diff = runs.differences(texts, folder)
     if diff:
-        click.echo(_shortened(diff))
+        click.echo(diff, nl=False)
         raise RunError(f"{folder} is not what the sources compile to: run `make compile` and commit the result")
     click.echo(f"{len(texts)} files in {folder} are what the sources compile to", err=True)
 
@@ -65,8 +74,3 @@ def _steps_in(settings: Path) -> dict[str, object]:
     if not isinstance(steps, dict) or not all(isinstance(each, dict) for each in steps.values()):
         raise UsageError(f"{settings} must name steps and what each asks for, such as train: {{cpu: 2, memory: 4Gi}}")
     return steps
-
-
-def _shortened(diff: str, width: int = 160) -> str:
-    """The diff with its long lines (archives in base64) cut, for people to read."""
-    return "\n".join(line if len(line) <= width else f"{line[:width]}..." for line in diff.splitlines())

@@ -6,15 +6,37 @@ about charts: the columns are parameters.
 
 import hashlib
 import shutil
+import tempfile
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import polars as pl
+from pydantic import Field
 
 from roadie.data.schema import FIRST_SEEN, GROUP, LABEL
+from roadie.data.sources import fetch_table
 from roadie.data.tables import count_rows, file_sha256, read_table, write_table
 from roadie.errors import DataError, UsageError
+from roadie.settings import Settings
+
+
+class SplitSettings(Settings):
+    """How the holdout is set aside, that the models are scored on."""
+
+    share: float = Field(0.2, description="Share of the groups that is held out, between 0 and 1.")
+    since: str = Field(
+        "",
+        description="A date (ISO 8601) that takes the share's place: held out is what was first seen on it or later.",
+    )
+    fixed: str = Field(
+        "",
+        description="Where a holdout of an earlier run is (a file, an https address or s3://bucket/key), which takes "
+        "the share's place, so that models of different weeks meet on the same ground.",
+    )
+    seed: int = Field(
+        0, description="Seed of the split; keep it over a model's life, or a champion meets what it was trained on."
+    )
 
 
 @dataclass(frozen=True)
@@ -94,6 +116,31 @@ def split(
         holdout=_copy(fixed, held, holdout, group) if fixed else _write(held, holdout, group),
         imbalance=round(_imbalance(learnt, held, group, label), 4),
     )
+
+
+def set_aside(
+    examples: Path, train: Path, holdout: Path, settings: SplitSettings, *, group: str = GROUP, label: str = LABEL
+) -> Split:
+    """`split` as `settings` say; a fixed holdout is fetched first.
+
+    Raises:
+        DataError, UsageError: as `split`, and as `fetch_table`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        fixed = Path(folder) / "fixed.parquet" if settings.fixed else None
+        if fixed:
+            fetch_table(settings.fixed, fixed)
+        return split(
+            examples,
+            train,
+            holdout,
+            seed=settings.seed,
+            share=settings.share,
+            since=settings.since,
+            fixed=fixed,
+            group=group,
+            label=label,
+        )
 
 
 def balanced_seed(

@@ -1,6 +1,7 @@
 """Compile pipelines, run a compiled one, and follow what runs.
 
 - :func:`compile_all` gives the text of every compiled component and pipeline; the same on every machine.
+  :func:`within_budget` says how large a pipeline's run grows on a cluster, and refuses one that would die of it.
 - :func:`load_pipeline` reads a compiled pipeline: its steps and its parameters with their types and defaults.
 - :func:`run_here` runs it on this machine with kfp.local: the very bytes that a cluster would run, a line as each step
   starts and ends, a log for each step, and the step's own error when one fails.
@@ -11,6 +12,7 @@
 Nothing outside this room imports kfp, and this room imports it only in the functions that need it.
 """
 
+from roadie.runs.budget import LIMIT, Growth, within_budget
 from roadie.runs.cluster import Cluster
 from roadie.runs.compiling import compile_all, differences, write
 from roadie.runs.connection import token_in
@@ -26,9 +28,11 @@ from roadie.runs.submission import require_real_places
 
 __all__ = [
     "ENDED",
+    "LIMIT",
     "Change",
     "Cluster",
     "Engine",
+    "Growth",
     "Here",
     "Outcome",
     "Parameter",
@@ -47,5 +51,6 @@ __all__ = [
     "run_here",
     "token_in",
     "with_embedded_defaults",
+    "within_budget",
     "write",
 ]

@@ -12,12 +12,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from roadie.errors import UsageError
-from roadie.runs.pipeline import yaml_loader
+from roadie.runs.budget import within_budget
 
-SETTINGS = {"ROADIE_IMAGE", "ROADIE_BASE_IMAGE", "ROADIE_PIP_INDEX_URL", "ROADIE_SETTINGS"}
+SETTINGS = {"ROADIE_STEP_IMAGE", "ROADIE_SETTINGS"}
 
 _DEFAULT_OF_DICT = re.compile(r"^(#    \w+: dict \[Default: )(\{.*\})(\])$", re.MULTILINE)
 
@@ -27,13 +25,13 @@ def compile_all(root: Path, settings: Mapping[str, str] | None = None) -> dict[s
 
     Args:
         root: The checkout; it holds components/ and pipelines/.
-        settings: Variables of components/_step.py that differ from the defaults, such as ROADIE_IMAGE.
+        settings: Variables of components/_step.py that differ from the defaults, such as ROADIE_STEP_IMAGE.
 
     Returns:
         The YAML by its path below compiled/.
 
     Raises:
-        UsageError: `root` is no checkout, or a step or pipeline is larger than a cluster takes.
+        UsageError: `root` is no checkout, or a pipeline grows larger than a cluster takes.
     """
     if not (root / "components").is_dir() or not (root / "pipelines").is_dir():
         raise UsageError(f"{root} has no components/ and pipelines/: run `roadie compile` in a checkout of Roadie")
@@ -50,15 +48,9 @@ def compile_all(root: Path, settings: Mapping[str, str] | None = None) -> dict[s
     if unknown:
         raise UsageError(f"there is no step {', '.join(unknown)} to set anything for: there are {', '.join(steps)}")
     texts = {f"components/{name}.yaml": _compile(step.component) for name, step in steps.items()}
-    limit = importlib.import_module("components._step").PIPELINE_LIMIT
     for name, pipeline in _exports(root, "pipelines"):
         text = _compile(pipeline)
-        size = _size(text)
-        if size > limit:
-            raise UsageError(
-                f"the pipeline {name} takes {size:,} bytes, more than the {limit:,} that a cluster "
-                "is sure to take: embed fewer rooms, or compile with --image"
-            )
+        within_budget(name, text)
         texts[f"pipelines/{name}.yaml"] = text
     return texts
 
@@ -81,12 +73,6 @@ def _compile(component: Any) -> str:
         text = path.read_text(encoding="utf-8")
     # KFP prints dicts in the order of a hash map; sorted, they are the same with every protobuf.
     return _DEFAULT_OF_DICT.sub(lambda found: found[1] + _sorted_repr(ast.literal_eval(found[2])) + found[3], text)
-
-
-def _size(text: str) -> int:
-    """The bytes that a cluster keeps of a pipeline: its documents as JSON, without YAML's line folding and comments."""
-    documents = yaml.load_all(text, Loader=yaml_loader())
-    return sum(len(json.dumps(document).encode()) for document in documents)
 
 
 def _sorted_repr(value: Any) -> str:

@@ -1,5 +1,6 @@
 """A compiled pipeline as data: which steps it has and which parameters it takes."""
 
+import copy
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -120,6 +121,8 @@ def _find(name_or_path: str, folder: Path) -> Path:
 def parse_arguments(pipeline: Pipeline, pairs: Sequence[str]) -> dict[str, Any]:
     """Turn ``name=value`` pairs into the pipeline's arguments, each of its declared type.
 
+    A structure is JSON or ``@file.yaml``; ``name.key=value`` sets one entry of its default, or of what stood before.
+
     Raises:
         UsageError: a pair has no '=', names no parameter of the pipeline, or its value is not of the parameter's type.
     """
@@ -128,20 +131,60 @@ def parse_arguments(pipeline: Pipeline, pairs: Sequence[str]) -> dict[str, Any]:
         name, equals, text = pair.partition("=")
         if not equals:
             raise UsageError(f"-p {pair} is not of the form name=value")
+        name, *inside = name.split(".")
         parameter = pipeline.parameters.get(name)
-        if parameter is None:
+        if parameter is None or (inside and parameter.type != "STRUCT"):
             raise UsageError(
-                f"the pipeline {pipeline.name} has no parameter {name!r}; "
+                f"the pipeline {pipeline.name} has no parameter {pair.partition('=')[0]!r}; "
                 f"it has {', '.join(sorted(pipeline.parameters))}"
             )
-        arguments[name] = _parse(parameter, text)
+        if inside:
+            start = copy.deepcopy(arguments.get(name, parameter.default or {}))
+            arguments[name] = _with(start, inside, _yaml(name, text))
+        else:
+            arguments[name] = _parse(parameter, text)
     missing = [name for name, each in pipeline.parameters.items() if each.required and name not in arguments]
     if missing:
         raise UsageError(f"the pipeline {pipeline.name} needs {', '.join(missing)}: give each with -p name=value")
     return arguments
 
 
-_JSON_TYPES: dict[str, tuple[type, str]] = {"STRUCT": (dict, "a JSON object"), "LIST": (list, "a JSON array")}
+def _with(structure: dict[str, Any], path: Sequence[str], value: Any) -> dict[str, Any]:
+    """`structure` with `value` at `path`, in which mappings are made as needed."""
+    inner = structure
+    for key in path[:-1]:
+        inner[key] = dict(inner[key]) if isinstance(inner.get(key), dict) else {}
+        inner = inner[key]
+    inner[path[-1]] = value
+    return structure
+
+
+def _yaml(name: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"the parameter {name} is not readable as YAML: {' '.join(str(error).split())}") from None
+
+
+def _structure(name: str, text: str) -> Any:
+    """What JSON or ``@file.yaml`` holds; None where it is no JSON."""
+    if text.startswith("@"):
+        try:
+            return _yaml(name, Path(text[1:]).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(
+                f"the parameter {name} cannot be read from {text[1:]} ({error}): name a YAML file"
+            ) from None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+_JSON_TYPES: dict[str, tuple[type, str]] = {
+    "STRUCT": (dict, "a JSON object or @file.yaml"),
+    "LIST": (list, "a JSON array or @file.yaml"),
+}
 
 
 def _parse(parameter: Parameter, text: str) -> Any:
@@ -165,10 +208,7 @@ def _parse(parameter: Parameter, text: str) -> Any:
             return text.lower() == "true"
         case "STRUCT" | "LIST" as kind:
             type_, what = _JSON_TYPES[kind]
-            try:
-                value = json.loads(text)
-            except ValueError:
-                raise wrong(what) from None
+            value = _structure(parameter.name, text)
             if not isinstance(value, type_):
                 raise wrong(what)
             return value

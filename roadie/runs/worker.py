@@ -18,6 +18,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import Any, TextIO
@@ -40,8 +41,10 @@ class _PerThread(io.TextIOBase):
     def into(self, path: Path) -> Any:
         """Write to `path` in this thread, until the block ends."""
         with path.open("a", encoding="utf-8") as self._own.file:
-            yield
-        del self._own.file
+            try:
+                yield
+            finally:
+                del self._own.file
 
 
 def main() -> int:
@@ -51,6 +54,8 @@ def main() -> int:
         threading.Thread(target=_end_with_the_reader, args=(events.fileno(),), daemon=True).start()
         from kfp import components, local
 
+        # What steps run in here is this environment, whatever image they name, and display names are told by Roadie.
+        warnings.filterwarnings("ignore", module=r"kfp\.local")
         _report_steps(events, Path(job["logs"]))
         local.init(local.SubprocessRunner(use_venv=False), pipeline_root=job["root"], raise_on_error=True)
         try:

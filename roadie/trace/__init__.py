@@ -4,11 +4,24 @@
 - :func:`see_through` waits until the cluster serves a version that was committed, and rolls it back where it does not;
 - :func:`report_end` says in one line how a run ended (:class:`Ending`), where people look.
 
+- :class:`GitOpsSettings` and :class:`RolloutSettings` are a pipeline's structures `gitops` and `rollout`.
+
 This room joins what ``gitops``, ``modelcar`` and ``rollout`` offer.
 """
 
 from roadie.trace.champion import Champion, find_champion
 from roadie.trace.delivery import Place, Trial, see_through
 from roadie.trace.ending import Ending, report_end
+from roadie.trace.settings import GitOpsSettings, RolloutSettings
 
-__all__ = ["Champion", "Ending", "Place", "Trial", "find_champion", "report_end", "see_through"]
+__all__ = [
+    "Champion",
+    "Ending",
+    "GitOpsSettings",
+    "Place",
+    "RolloutSettings",
+    "Trial",
+    "find_champion",
+    "report_end",
+    "see_through",
+]

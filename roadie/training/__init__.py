@@ -10,14 +10,13 @@ A trainer is one class in one file of `trainers/`: its fields are its hyperparam
 work, and `describe` lists the fields for people. The same table, hyperparameters, seed, libraries and kind of
 machine give the same bytes; the file's metadata names them.
 
-A sweep is a `cross_validate` for each set of hyperparameters, wherever that runs, and `choose`. It sees nothing but
-the training songs.
+A sweep is `score_each` and `choose`. It sees nothing but the training songs.
 """
 
 from roadie.training.describing import Description, describe
 from roadie.training.fit import Trained, train
 from roadie.training.hyperparameters import Hyperparameters
-from roadie.training.sweep import Score, choose, cross_validate, to_markdown
+from roadie.training.sweep import Score, choose, cross_validate, score_each, to_markdown
 from roadie.training.trainers import TRAINERS, parse_hyperparameters
 
 __all__ = [
@@ -30,6 +29,7 @@ __all__ = [
     "cross_validate",
     "describe",
     "parse_hyperparameters",
+    "score_each",
     "to_markdown",
     "train",
 ]

@@ -1,12 +1,9 @@
-"""A sweep: score some sets of hyperparameters on the training songs and choose one; the holdout has no part in it.
-
-The two are apart so that each set can be scored in a pod of its own: `cross_validate` for each, then `choose`.
-"""
+"""A sweep: score some sets of hyperparameters on the training songs and choose one; the holdout has no part in it."""
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +22,9 @@ DIGITS = 6  # of a log loss that a choice looks at: further ones depend on the m
 class Score:
     """How well a set of hyperparameters does on songs that it was not fitted to, over all folds.
 
-    `log_loss` is the mean over chart entries (lower is better), None when a set was not scored; `gain` is by how much
-    it beats the class prior of the songs fitted to, `folds` the log loss of each fold. `problem` says why a set that
-    could not be fitted was not scored.
+    `log_loss` is the mean over chart entries (lower is better), None when a set could not be scored; `gain` is by how
+    much it beats the class prior of the songs fitted to, `folds` the log loss of each fold. `problem` says why a set
+    could not be scored.
     """
 
     hyperparameters: Mapping[str, object]
@@ -36,28 +33,20 @@ class Score:
     folds: tuple[float, ...] = ()
     problem: str = ""
 
-    def to_json(self) -> str:
-        """One line of JSON, as it goes from one step to the next."""
-        return json.dumps(asdict(self), sort_keys=True, allow_nan=False)
 
-    @classmethod
-    def from_json(cls, text: str) -> "Score":
-        """Read what `to_json` wrote, or raise a TrainingError."""
-        try:
-            fields = json.loads(text)
-            return cls(**{**fields, "folds": tuple(fields["folds"])})
-        except (ValueError, TypeError, KeyError) as error:
-            raise TrainingError(
-                f"A score of the sweep cannot be read ({type(error).__name__}: {error}); run the sweep again"
-            ) from error
+def score_each(
+    examples: Path, common: Mapping[str, object], changes: Sequence[Mapping[str, object]], *, folds: int, seed: int
+) -> list[Score]:
+    """The score of each set of hyperparameters: `common` with one of `changes`; see `cross_validate`."""
+    return [cross_validate(examples, hyperparameters={**common, **each}, folds=folds, seed=seed) for each in changes]
 
 
 def cross_validate(examples: Path, *, hyperparameters: Mapping[str, object], seed: int, folds: int = 5) -> Score:
     """Fit and score in turn: every song is judged once, by a model that was fitted to the songs of the other folds.
 
-    Songs are dealt to the folds in the order of a seeded hash, so every set of a sweep meets the same folds in any pod.
+    Songs are dealt to the folds in the order of a seeded hash, so every set of a sweep meets the same folds.
     Entries of a class that the songs fitted to do not have are left out, for every set alike: no model can foresee
-    them. With 0 folds nothing is fitted: a set that is alone needs no score.
+    them.
 
     Raises:
         TrainingError: the hyperparameters are unusable, the folds are too many for the songs, or nothing can be learnt.
@@ -65,8 +54,6 @@ def cross_validate(examples: Path, *, hyperparameters: Mapping[str, object], see
     """
     settings = parse_hyperparameters(hyperparameters)
     check_seed(seed)
-    if folds == 0:
-        return Score(dict(hyperparameters))
     table = read_table(examples)
     if not 1 < folds <= table.songs:
         raise TrainingError(
@@ -92,18 +79,15 @@ def cross_validate(examples: Path, *, hyperparameters: Mapping[str, object], see
 def choose(scores: Sequence[Score]) -> Score:
     """The best score: the lowest log loss; of equal ones, the first by the JSON of its hyperparameters.
 
-    The order of the scores plays no part, because pods end in any order. One that stands alone needs no log loss.
+    The order of the scores plays no part.
 
     Raises:
         TrainingError: there is no score, or none that could be compared.
     """
-    usable = [score for score in scores if not score.problem and (score.log_loss is not None or len(scores) == 1)]
+    usable = [score for score in scores if not score.problem]
     if not usable:
         problems = "; ".join(dict.fromkeys(score.problem for score in scores if score.problem))
-        raise TrainingError(
-            f"No set of hyperparameters can be chosen: {problems or 'none was scored, which takes 2 folds or more'}; "
-            "change the sweep"
-        )
+        raise TrainingError(f"No set of hyperparameters can be chosen: {problems or 'there is none'}; change the sweep")
     return min(usable, key=lambda score: (round(score.log_loss or 0.0, DIGITS), _canonical(score)))
 
 

@@ -18,10 +18,9 @@ from tests.servers.kubernetes_api import KubernetesApi, Object, serve_kubernetes
 ROOT = Path(__file__).resolve().parents[2]
 # Any model will do here: what is told is the story after the gate.
 LENIENT = json.dumps({"metric": "log_loss", "mode": "non-inferiority", "margin": 9.0, "floors": {"gain": -9.0}})
-CLUSTER = {
+ROLLOUT = {
     "inference_service": "jukebox",
-    "test_namespace": "mlops-test",
-    "stage_namespace": "mlops-stage",
+    "namespaces": {"test": "mlops-test", "stage": "mlops-stage"},
     "application": "jukebox-{environment}",
 }
 
@@ -60,7 +59,8 @@ def run(
     cluster: FollowingCluster, api: KubernetesApi, pipeline: str, minutes: float = 1.0, **parameters: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a compiled pipeline, as a user does whose KUBECONFIG leads to the cluster."""
-    given = {**CLUSTER, "gitops_repo": str(cluster.repository), "rollout_minutes": str(minutes), **parameters}
+    rollout = json.dumps({**ROLLOUT, "minutes": minutes})
+    given = {"rollout": rollout, "gitops_repo": str(cluster.repository), **parameters}
     if pipeline == "training":
         given = {"image": cluster.image, "gate": LENIENT, "trigger": "a scenario", **given}
     pairs = [word for name, value in given.items() for word in ("-p", f"{name}={value}")]

@@ -83,7 +83,7 @@ def test_wrong_credentials_for_git_show_before_any_training(world: World) -> Non
 def test_an_unknown_hyperparameter_is_answered_with_those_there_are(world: World) -> None:
     done = world.train("sample", hyperparameters='{"epoch": 3}')
     assert done.returncode == 1
-    assert re.search(r"the step cross-validate failed: .*epoch.*epochs", done.stderr)
+    assert re.search(r"the step train failed: .*epoch.*epochs", done.stderr)
     assert world.tags() == []
 
 
@@ -131,7 +131,7 @@ def test_a_run_that_died_between_test_and_stage_is_completed_by_the_next(world: 
 def test_a_fixed_holdout_keeps_its_bytes_whatever_the_seed_of_the_split(world: World) -> None:
     first = outcome(world.train("sample"))
     holdout = next(Path(first["folder"]).glob("artifacts/*/split-data/holdout"))
-    second = outcome(world.train("sample", fixed_holdout=str(holdout), split_seed="7"))
+    second = outcome(world.train("sample", split=json.dumps({"fixed": str(holdout), "seed": 7})))
     again = next(Path(second["folder"]).glob("artifacts/*/split-data/holdout"))
     assert again.read_bytes() == holdout.read_bytes()
     assert second["decision"] == "unchanged"

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import yaml
 
-from components import _step
 from tests.unit.docs.pages import ROOT, Block, blocks, commands, scripts, without_comments
 
 CI = [block for block in blocks("yaml") if block.page.name == "ci.md"]
@@ -60,11 +59,6 @@ def test_the_page_about_secrets_names_every_key() -> None:
     page = (ROOT / "docs" / "how-to" / "secrets.md").read_text(encoding="utf-8")
     missing = [key for keys in secrets_read().values() for key in keys if f"`{key}`" not in page]
     assert not missing
-
-
-def test_the_note_on_embedding_names_the_limits_that_hold() -> None:
-    note = (ROOT / "docs" / "decisions" / "compiled-yaml-embeds-rooms.md").read_text(encoding="utf-8")
-    assert f"a step may take {_step.STEP_LIMIT // 1000} kB and a pipeline {_step.PIPELINE_LIMIT // 1000} kB" in note
 
 
 def test_the_image_copies_what_the_wheel_is_made_of() -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from kfp import compiler, dsl
 
-from pipelines._pipeline import pipeline
 from roadie.errors import RunError
 from roadie.runs import Pipeline, StepRun, load_pipeline, run_here
 from roadie.runs.local import error_in
@@ -212,16 +211,32 @@ def test_a_run_whose_worker_was_killed_in_the_middle_of_a_step_is_no_success(tmp
 
 
 def test_tasks_that_share_a_component_are_told_apart(tmp_path: Path) -> None:
-    @pipeline(name="twice")
+    """As other compilers than KFP's write them: two tasks that refer to one component."""
+
+    @dsl.pipeline(name="twice")
     def both() -> None:
         first = greet(name="a").set_display_name("greet-a")
         greet(name=first.output).set_display_name("greet-b")
 
-    twice = compiled(both, tmp_path)
-    assert list(twice.spec["components"]) == ["comp-greet"]
-    outcome = run_here(twice, {}, tmp_path)
+    path = compiled(both, tmp_path).path
+    path.write_text(path.read_text().replace("name: comp-greet-2", "name: comp-greet"))
+    outcome = run_here(load_pipeline(str(path)), {}, tmp_path)
     assert [(step.name, step.outputs["Output"]) for step in outcome.steps] == [
         ("greet-a", "hello a"),
         ("greet-b", "hello hello a"),
     ]
     assert len({step.log for step in outcome.steps}) == 2
+
+
+@dsl.container_component
+def hello() -> dsl.ContainerSpec:
+    return dsl.ContainerSpec(image="alpine", command=["echo", "hello"])
+
+
+def test_a_container_of_somebody_else_s_is_refused_in_kfp_s_own_words(tmp_path: Path) -> None:
+    @dsl.pipeline(name="foreign")
+    def pipeline() -> None:
+        hello()
+
+    with pytest.raises(RunError, match=r"foreign could not be run: .*only supports running Lightweight.*exit code 1"):
+        run_here(compiled(pipeline, tmp_path), {}, tmp_path)

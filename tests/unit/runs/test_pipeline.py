@@ -38,6 +38,29 @@ def test_each_value_is_read_by_its_parameter_s_type() -> None:
     }
 
 
+def test_a_structure_comes_from_a_file_too(tmp_path: Path) -> None:
+    (tmp_path / "gate.yaml").write_text("metric: top_1\nfloors: {gain: 0.1}\n")
+    pairs = [f"gate=@{tmp_path / 'gate.yaml'}"]
+    assert parse_arguments(TYPED, pairs) == {"gate": {"metric": "top_1", "floors": {"gain": 0.1}}}
+
+
+def test_an_entry_of_a_structure_is_set_by_its_path_and_the_rest_keeps_its_default() -> None:
+    parameters = TYPED.spec["root"]["inputDefinitions"]["parameters"]
+    default = {"metric": "top_1", "floors": {"gain": 0.1}}
+    spec = {**TYPED.spec, "root": {"dag": {}, "inputDefinitions": {"parameters": {**parameters}}}}
+    spec["root"]["inputDefinitions"]["parameters"]["gate"] = {**parameters["gate"], "defaultValue": default}
+    given = ["gate.margin=0.5", "gate.floors.top_5=0.2", "gate.metric=gain", "gate.when.never=true"]
+    assert parse_arguments(Pipeline(TYPED.path, spec), given) == {
+        "gate": {
+            "metric": "gain",
+            "margin": 0.5,
+            "floors": {"gain": 0.1, "top_5": 0.2},
+            "when": {"never": True},
+        }
+    }
+    assert default == {"metric": "top_1", "floors": {"gain": 0.1}}
+
+
 def test_an_empty_value_is_an_empty_string() -> None:
     assert parse_arguments(TYPED, ["name="]) == {"name": ""}
 
@@ -51,6 +74,9 @@ def test_an_empty_value_is_an_empty_string() -> None:
         ("gate=[]", "the parameter gate takes a JSON object"),
         ("gate={", "the parameter gate takes a JSON object"),
         ("sets={}", "the parameter sets takes a JSON array"),
+        ("gate=@nowhere.yaml", "the parameter gate cannot be read from nowhere.yaml"),
+        ("gate.a=[", "the parameter gate is not readable as YAML"),
+        ("seed.a=1", "no parameter 'seed.a'"),
         ("colour=red", "no parameter 'colour'; it has gate, name, review, seed, sets, share"),
         ("seed", "-p seed is not of the form name=value"),
     ],

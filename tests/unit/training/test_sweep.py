@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from roadie.errors import TrainingError
-from roadie.training import Score, choose, cross_validate, to_markdown
+from roadie.training import Score, choose, cross_validate, score_each, to_markdown
 from roadie.training.sweep import deal
 from roadie.training.table import read_table
 
@@ -63,7 +63,7 @@ def test_a_set_that_diverges_loses_instead_of_failing(examples, score):
     assert choose([wild, score]) is score
 
 
-def test_the_best_score_is_chosen_whatever_the_order_in_which_pods_end(score):
+def test_the_best_score_is_chosen_whatever_the_order(score):
     worse = Score({"epochs": 3}, log_loss=score.log_loss + 0.1, gain=0.0, folds=(0.0,))
     failed = Score({"epochs": 4}, problem="gave up")
     for scores in ([worse, score, failed], [failed, score, worse]):
@@ -75,28 +75,21 @@ def test_of_equal_scores_the_first_by_its_json_is_chosen():
     assert choose(equal).hyperparameters == choose(equal[::-1]).hyperparameters == {"epochs": 5}
 
 
-def test_a_set_that_stands_alone_needs_no_score(examples):
-    alone = cross_validate(examples, hyperparameters=QUICK, seed=1, folds=0)
-    assert (alone.log_loss, alone.folds) == (None, ())
-    assert choose([alone]) is alone
-    with pytest.raises(TrainingError, match="none was scored, which takes 2 folds"):
-        choose([alone, Score({})])
+def test_a_sweep_scores_what_its_sets_change_of_what_they_share(examples, score):
+    scores = score_each(examples, QUICK, [{}, {"iterations": 1}], folds=3, seed=1)
+    assert [each.hyperparameters for each in scores] == [QUICK, {**QUICK, "iterations": 1}]
+    assert scores[0].log_loss == score.log_loss
+    assert choose(scores) is scores[0]
 
 
 @pytest.mark.parametrize("scores", [[], [Score({}, problem="it gave up")]])
 def test_when_nothing_could_be_scored_the_reasons_are_given(scores):
-    with pytest.raises(TrainingError, match="No set of hyperparameters can be chosen: (none was scored.*|it gave up);"):
+    with pytest.raises(TrainingError, match="No set of hyperparameters can be chosen: (there is none|it gave up);"):
         choose(scores)
 
 
-def test_a_score_survives_json(score):
-    assert Score.from_json(score.to_json()) == score
-    with pytest.raises(TrainingError, match="A score of the sweep cannot be read"):
-        Score.from_json('{"log_loss": 1}')
-
-
-@pytest.mark.parametrize("folds", [1, -1, 10_000_000])
-def testdeal_that_make_no_sense_are_refused(examples, folds):
+@pytest.mark.parametrize("folds", [0, 1, -1, 10_000_000])
+def test_folds_that_make_no_sense_are_refused(examples, folds):
     with pytest.raises(TrainingError, match="folds is not possible"):
         cross_validate(examples, hyperparameters=QUICK, seed=1, folds=folds)
 

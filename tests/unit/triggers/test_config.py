@@ -95,8 +95,8 @@ models:
       hyperparameters: {{epochs: 10, note: "because of {{alertname}}, {{{{literally}}}}"}}
       gate: {{metric: log_loss}}
       seed: 7
-      holdout_share: 1
-      stage_review: true
+      split: {{share: 1}}
+      gitops: {{review: true}}
     alerts: {{model: jukebox, severity: critical}}
     pushes: [{{repository: "git@github.com:band/jukebox.git", branches: [main, release/*], paths: [roadie/*]}}]
     cool_down: 6h
@@ -310,10 +310,9 @@ def test_a_configuration_without_models_is_refused(here: Path) -> None:
         ("{seed: '7'}", "seed: must be a whole number"),
         ("{seed: true}", "seed: must be a whole number"),
         ("{seed: 1.5}", "seed: must be a whole number"),
-        ("{holdout_share: much}", "holdout_share: must be a number"),
         ("{version: 1.2}", "version: must be text; put it in quotes"),
-        ("{holdout_since: 2026-01-01}", "holdout_since: must be text; put it in quotes"),
-        ("{stage_review: 'yes'}", "stage_review: must be true or false"),
+        ("{charts_since: 2026-01-01}", "charts_since: must be text; put it in quotes"),
+        ("{split: 0.2}", "split: must be a mapping"),
         (f"{{charts: 'https://ada:{SECRET}@store/x'}}", "charts: holds a password, token or signature; parameters"),
         (f"{{charts: 'https://store/x?X-Amz-Signature={SECRET}'}}", "charts: holds a password, token or signature"),
         (f"{{gate: {{note: ['https://{SECRET}@git/x']}}}}", "gate: holds a password, token or signature"),
