@@ -64,44 +64,41 @@ def train_wines(examples: Input[Dataset], model: Output[Model], strength: float 
 def wine(
     image: str,
     gitops_repo: str,
-    values_key: str = "applications.wine.values",
     strength: float = 1.0,
     gate: dict[str, object] = GATE,
+    step_image: str = "",
 ) -> None:
     """Train on wines, prove it, package it, deploy it to test and stage.
 
     Args:
         image: The repository of the model's images without a tag.
-        gitops_repo: Address of the GitOps repository.
-        values_key: The mapping in the values files that holds `version`.
+        gitops_repo: Address of the GitOps repository, whose values files hold applications.wine.values.version.
         strength: Inverse strength of the penalty.
         gate: What a challenger must reach.
+        step_image: The image with the code of Roadie's steps; runs here need none.
     """
-    champion = find_champion(gitops_repo=gitops_repo, values_key=values_key, image=image)
+    road = {"step_image": step_image, "model_name": "wine"}
+    champion = find_champion(gitops_repo=gitops_repo, image=image, **road)
     table = load_wines().after(champion).outputs["table"]
-    parts = split_data(dataset=table, split={"share": 0.3}, group="bottle", label="cultivar")
+    parts = split_data(step_image=step_image, dataset=table, split={"share": 0.3}, group="bottle", label="cultivar")
     trained = train_wines(examples=parts.outputs["train"], strength=strength)
     decided = evaluate(
         challenger=trained.outputs["model"],
         champion=champion.outputs["champion"],
         holdout=parts.outputs["holdout"],
         gate=gate,
-        model_name="wine",
         columns={"group": "bottle", "label": "cultivar", "unit": "bottles"},
+        **road,
     )
     with dsl.If(decided.outputs["Output"] == "promote"):
-        pushed = push_modelcar(
-            model=trained.outputs["model"], metrics=decided.outputs["metrics"], image=image, model_name="wine"
-        )
+        pushed = push_modelcar(model=trained.outputs["model"], metrics=decided.outputs["metrics"], image=image, **road)
         version = {name: pushed.outputs[name] for name in ("version", "digest", "provenance")}
         for environment in ("test", "stage"):
             bump = bump_version(
                 gitops_repo=gitops_repo,
-                values_file=f"{environment}/values.yaml",
-                values_key=values_key,
-                model_name="wine",
                 environment=environment,
                 replacing=champion.outputs[f"{environment}_held"],
                 **version,
+                **road,
             )
             bump.set_display_name(f"bump-version-{environment}")
