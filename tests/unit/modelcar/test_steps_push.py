@@ -182,4 +182,14 @@ def test_an_image_is_pushed_by_a_tag_and_not_by_a_digest(tmp_path: Path, project
 
 def test_roadie_s_own_lock_and_code_are_found() -> None:
     assert modelcar.shipped_lock().name == "requirements.lock"
-    assert {"roadie", "components"} <= {folder.name for folder in modelcar.shipped_sources()}
+    assert [folder.name for folder in modelcar.shipped_code()] == ["roadie", "components"]
+
+
+def test_an_image_tells_the_code_in_it_and_no_other_change_changes_that(
+    tmp_path: Path, project: dict[str, Any]
+) -> None:
+    pushed = modelcar.push_steps(f"oci:{tmp_path}/one", **project)
+    told = modelcar.inspect(pushed.reference).annotations[modelcar.CODE]
+    assert told == modelcar.code_digest(project["folders"]) != modelcar.code_digest()
+    (project["folders"][0] / "train.py").write_text("")
+    assert told != modelcar.code_digest(project["folders"])
