@@ -177,7 +177,7 @@ def test_an_interrupt_ends_the_steps_as_well(world: World) -> None:
         if "load-charts ..." in line:
             break
     run.send_signal(signal.SIGINT)
-    assert "interrupted" in run.communicate(timeout=30)[1]
+    assert "interrupted" in run.communicate(timeout=120)[1]
     assert run.returncode == 130
     assert [each for each in processes() if str(world.state) in each] == []
     assert world.tags() == []

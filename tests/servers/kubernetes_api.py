@@ -88,7 +88,7 @@ class KubernetesApi:
         """What a Role must allow for what was asked: group, resource and verb."""
         return {(each.group, each.resource, each.verb) for each in self.asked}
 
-    def await_watches(self, count: int, timeout: float = 10.0) -> None:
+    def await_watches(self, count: int, timeout: float = 60.0) -> None:
         """Return once so many watches are open, and have been told all that there is to tell."""
         deadline = time.monotonic() + timeout
         while len(self._open) != count or any(came_to < self._version for came_to in self._open.values()):
