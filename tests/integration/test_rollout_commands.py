@@ -14,7 +14,7 @@ from roadie import rollout
 from roadie.cli import roadie
 from roadie.errors import RolloutError, UsageError
 from tests.rollouts import Player, api, merged, player
-from tests.servers.kubernetes_api import USER, KubernetesApi
+from tests.servers.kubernetes_api import KubernetesApi
 
 __all__ = ["api", "player"]
 
@@ -94,7 +94,7 @@ def test_a_wait_in_another_process_sees_what_a_controller_makes_of_what_changes_
             if "not yet at 111111111111" in line:
                 break
         tip.write_text("1" * 40)
-        stdout, stderr = waiting.communicate(timeout=120)
+        stdout, stderr = waiting.communicate(timeout=30)
     assert stdout.startswith("healthy: "), stderr
     assert waiting.returncode == 0
 
@@ -131,8 +131,6 @@ def test_a_long_message_is_cut_to_what_the_api_server_takes(api: KubernetesApi, 
 @pytest.mark.parametrize(
     ("status", "message", "words"),
     [
-        (403, "", f"grant that to {USER}"),
-        (404, 'namespaces "music" not found', 'namespaces "music" not found'),
         (409, 'events "a" already exists', 'events "a" already exists'),
         (503, "leader changed", "leader changed"),
     ],
@@ -153,9 +151,9 @@ def test_two_events_of_one_second_do_not_conflict(api: KubernetesApi, player: Pl
 def test_an_inference_service_that_may_not_be_read_gets_an_event_without_its_uid(
     api: KubernetesApi, player: Player
 ) -> None:
-    api.refuse(403, "list", "inferenceservices")
-    assert event() == ""
-    assert api.all("Event")[0]["involvedObject"]["uid"] == ""
+    with api.without("serving.kserve.io", "inferenceservices", "list"):
+        assert event() == ""
+    assert "uid" not in api.all("Event")[0]["involvedObject"]
 
 
 def test_without_a_cluster_an_event_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

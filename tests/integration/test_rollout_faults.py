@@ -1,7 +1,9 @@
 """What goes wrong between a rollout's wait and the API server, and what it says of it."""
 
+import json
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,8 @@ import pytest
 
 from roadie import rollout
 from roadie.errors import GitOpsError, RolloutError, UsageError
-from tests.rollouts import NAMES, PATIENCE, Player, api, load, player
-from tests.servers.kubernetes_api import USER, KubernetesApi, serve_kubernetes
+from tests.rollouts import NAMES, PATIENCE, Player, api, load, merged, player
+from tests.servers.kubernetes_api import KubernetesApi, account_token, serve_kubernetes
 
 __all__ = ["api", "player"]
 
@@ -36,25 +38,8 @@ COMING_UP = {"do": ["asked", "deploying"], "then": "Deployment jukebox-predictor
 SERVING = {"do": ["pulled", "ready", "replaced"], "then": "it serves"}
 
 
-def test_a_forbidden_list_names_what_to_grant_and_to_whom(api: KubernetesApi, player: Player) -> None:
-    api.refuse(403, "list", "deployments")
-    with pytest.raises(RolloutError, match=rf"answered 403 to list deployments\.apps in music: grant that to {USER}$"):
-        wait(player)
-
-
-def test_a_forbidden_watch_is_replaced_by_lists_and_said_once(
-    api: KubernetesApi, player: Player, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("roadie.rollout.mirror.INTERVAL", 0.05)
-    api.refuse(403, "watch", "pods")
-    assert played(player, [COMING_UP, SERVING]).outcome == "healthy"
-    assert [line for line in player.lines if "forbidden" in line] == [
-        "watching pods is forbidden, so they are listed every few seconds"
-    ]
-
-
 def test_credentials_that_are_refused_are_to_be_renewed(api: KubernetesApi, player: Player) -> None:
-    api.refuse(401)
+    api.kubeconfig.write_text(json.dumps(api.server.kubeconfig("of-nobody")))
     with pytest.raises(RolloutError, match=r"answered 401 to list \w+(\.[a-z.]+)? in music: renew the credentials"):
         wait(player)
 
@@ -111,8 +96,9 @@ def test_kubeconfig_goes_before_the_pods_account_and_its_token_is_sent_and_never
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
     player.do("asked", "deploying", "pulled", "ready", "replaced")
     assert wait(player).outcome == "healthy"
-    assert {each.authorization for each in api.asked} == {"Bearer a-token"}
-    assert not [line for line in player.lines if "a-token" in line]
+    token = account_token(api.server)
+    assert {each.authorization for each in api.asked} == {f"Bearer {token}"}
+    assert not [line for line in player.lines if token in line]
 
 
 def test_a_pod_without_an_account_has_no_cluster_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,14 +112,13 @@ def test_a_dropped_watch_goes_on_from_where_it_was(api: KubernetesApi, player: P
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(wait, player)
         player.play([COMING_UP])
-        api.bookmark()
         api.await_watches(3)
         before = len(api.asked)
         api.drop()
         player.do("pulled", "ready", "replaced")
         assert waiting.result(PATIENCE).outcome == "healthy"
-    again = [each for each in api.asked[before:] if each.resource == "pods"]
-    first = next(each for each in api.asked if each.resource == "pods" and each.verb == "watch")
+    again = [each for each in api.asked[before:] if each.resource == "deployments"]
+    first = next(each for each in api.asked if each.resource == "deployments" and each.verb == "watch")
     assert {each.verb for each in again} == {"watch"}
     assert int(again[0].params["resourceVersion"]) > int(first.params["resourceVersion"])
 
@@ -147,7 +132,43 @@ def test_a_forgotten_version_is_listed_anew(api: KubernetesApi, player: Player) 
         api.forget()
         player.do("pulled", "ready", "replaced")
         assert waiting.result(PATIENCE).outcome == "healthy"
-    assert next(each.verb for each in api.asked[before:] if each.resource == "pods") == "list"
+    assert [each.verb for each in api.asked[before:] if each.resource == "pods"][:2] == ["watch", "list"]
+
+
+ELSEWHERE = {"metadata": {"namespace": "mlops-stage", "uid": None, "resourceVersion": None}}
+
+
+def test_a_bookmark_moves_the_place_from_where_a_watch_goes_on(
+    api: KubernetesApi, player: Player, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("roadie.rollout.mirror.WATCH", 3)  # seconds; the API server sends a bookmark before the end
+
+    def places() -> list[int]:
+        watches = [each for each in api.asked if (each.resource, each.verb) == ("deployments", "watch")]
+        return [int(each.params["resourceVersion"]) for each in watches]
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(wait, player)
+        player.play([COMING_UP])
+        api.apply(merged(api.get("Deployment", "music", "jukebox-predictor"), ELSEWHERE))
+        until(lambda: len(places()) > 1)
+        player.do("pulled", "ready", "replaced")
+        assert waiting.result(PATIENCE).outcome == "healthy"
+    (elsewhere,) = (each for each in api.all("Deployment") if each["metadata"]["namespace"] == "mlops-stage")
+    assert places()[1] == int(elsewhere["metadata"]["resourceVersion"])
+
+
+def test_a_watch_that_falls_silent_is_asked_for_anew(
+    api: KubernetesApi, player: Player, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("roadie.rollout.mirror.WATCH", 1)
+    monkeypatch.setattr("roadie.rollout.cluster._READ", 0.5)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(wait, player)
+        player.play([COMING_UP])
+        api.hush()
+        player.do("pulled", "ready", "replaced")
+        assert waiting.result(PATIENCE).outcome == "healthy"
 
 
 def test_a_relapse_begins_the_soak_anew(player: Player) -> None:
@@ -182,16 +203,6 @@ def test_git_that_cannot_be_asked_is_asked_again(player: Player, monkeypatch: py
     assert "git.example.com does not answer; check the network" in player.lines
 
 
-def test_a_log_that_may_not_be_read_names_what_to_grant(api: KubernetesApi, player: Player) -> None:
-    api.refuse(403, "get", "pods/log")
-    player.begin("new-pod")
-    player.do("asked")
-    player.change({"new-pod": crash_loop(3)})
-    verdict = wait(player)
-    assert verdict.outcome == "degraded"
-    assert verdict.logs == f"the cluster answered 403 to get pods/log in music: grant that to {USER}"
-
-
 def test_a_long_log_is_cut_to_its_end(api: KubernetesApi, player: Player) -> None:
     pod = "jukebox-predictor-7b4d9f6c4-new01"
     api.logs[f"{pod}/kserve-container"] = "\n".join(f"line {number} {'x' * 200}" for number in range(100))
@@ -211,12 +222,8 @@ def crash_loop(restarts: int) -> dict[str, Any]:
 
 def test_no_thread_is_left_behind(player: Player) -> None:
     player.do("asked", "deploying", "pulled", "ready", "replaced")
-    before = threading.active_count()
     assert wait(player, BOTH).outcome == "healthy"
-    deadline = time.monotonic() + 30
-    while threading.active_count() > before and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert threading.active_count() <= before
+    until(lambda: not [each for each in threading.enumerate() if "(follow)" in each.name])
 
 
 def test_exactly_what_is_used_is_in_the_permissions(api: KubernetesApi, player: Player) -> None:
@@ -230,6 +237,13 @@ def test_exactly_what_is_used_is_in_the_permissions(api: KubernetesApi, player: 
     by_name = {(each.group, each.resource) for each in rollout.PERMISSIONS if each.by_name}
     asked = [each for each in api.asked if (each.group, each.resource) in by_name]
     assert all(each.params["fieldSelector"].startswith("metadata.name=") for each in asked)
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_nothing_named_is_nothing_to_wait_for() -> None:

@@ -1,142 +1,182 @@
-"""A Kubernetes API server in memory: list, watch, get and create, with the faults that a rollout meets.
+"""A cluster as Roadie's steps see it: a real API server, their own account with deploy/rbac, and a proxy for faults.
 
-kmock speaks the API's HTTP (paths, verbs, Status objects, discovery, streams); this adds what watching needs and kmock
-leaves out: resourceVersions, selectors, bookmarks, forgotten versions (410 Gone) and dropped connections, as
-"Kubernetes API Concepts" documents them. It runs in a thread with a loop of its own, so what is tested may be a thread
-of this process, or another process with KUBECONFIG set to `KubernetesApi.kubeconfig`.
+Tests are its controllers, its Argo CD, KServe and kubelet: they write objects and their status as the administrator.
+`KubernetesApi.kubeconfig` leads through the proxy, with a token of the account that deploy/rbac names and no right but
+those; what is tested may be a thread of this process, or another one with KUBECONFIG set to it.
 """
 
-import asyncio
 import contextlib
+import copy
+import functools
+import itertools
 import json
 import threading
 import time
-import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import kmock
+import yaml
+
+from tests.servers.kubelet import LOGS, NODE, start_kubelet
+from tests.servers.kubernetes_proxy import Asked, KubernetesProxy, Refusal, before
+from tests.servers.kubernetes_server import PATIENCE, ApiError, KubernetesServer, kubernetes_server
 
 Object = dict[str, Any]
+Right = tuple[str, str, str, str]  # group, resource, verb, and the only name or none
 
+RBAC = Path(__file__).resolve().parents[2] / "deploy" / "rbac"
+ACCOUNT = ("kubeflow", "pipeline-runner")
+USER = f"system:serviceaccount:{':'.join(ACCOUNT)}"
+ARGOCD = "argocd"
+NAMESPACES = (ARGOCD, "music", "mlops-test", "mlops-stage")  # where tests deploy
 KINDS = {
-    "Application": ("argoproj.io", "v1alpha1", "applications"),
-    "InferenceService": ("serving.kserve.io", "v1beta1", "inferenceservices"),
-    "Deployment": ("apps", "v1", "deployments"),
-    "Pod": ("", "v1", "pods"),
-    "Event": ("", "v1", "events"),
+    "Application": "/apis/argoproj.io/v1alpha1/{}applications",
+    "InferenceService": "/apis/serving.kserve.io/v1beta1/{}inferenceservices",
+    "Deployment": "/apis/apps/v1/{}deployments",
+    "Pod": "/api/v1/{}pods",
+    "Event": "/api/v1/{}events",
 }
-VERBS = {
-    kmock.action.LIST: "list",
-    kmock.action.WATCH: "watch",
-    kmock.action.FETCH: "get",
-    kmock.action.CREATE: "create",
-}
-USER = "system:serviceaccount:music:pipeline-runner"
+ROLES = "/apis/rbac.authorization.k8s.io/v1/{}roles"
+BINDINGS = "/apis/rbac.authorization.k8s.io/v1/{}rolebindings"
+REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+STRICT = "?fieldValidation=Strict"
+# Written with the object; the status of all the others is a resource of its own.
+WITHOUT_SUBRESOURCE = {"Application", "Event"}
 
 
-@dataclass(frozen=True)
-class Asked:
-    """One request, as RBAC sees it: a subresource is in `resource` after a slash."""
-
-    verb: str
-    group: str
-    resource: str
-    namespace: str
-    params: Mapping[str, str]
-    authorization: str
-
-
-@dataclass
-class Refusal:
-    """What is refused, and with which status; `times` counts down."""
-
-    status: int
-    verb: str
-    resource: str
-    times: float
-    message: str
+def below(path: str, namespace: str, name: str = "") -> str:
+    """The path of a kind's objects in a namespace, or of one of them."""
+    return path.format(f"namespaces/{namespace}/") + (f"/{name}" if name else "")
 
 
 @dataclass
 class KubernetesApi:
-    """What the server holds and was asked. All methods may be called from any thread.
-
-    `absent` are the API groups that the cluster does not know, `logs` what containers said, by ``pod/container`` or,
-    for a life that is over, ``pod/container/previous``.
-    """
+    """What the cluster holds and was asked. All methods may be called from any thread."""
 
     kubeconfig: Path
-    asked: list[Asked] = field(default_factory=list)
-    absent: set[str] = field(default_factory=set)
-    logs: dict[str, str] = field(default_factory=dict)
-    url: str = ""
-    _objects: dict[tuple[str, str, str], Object] = field(default_factory=dict)  # by plural, namespace and name
-    _changes: list[tuple[int, str, str, Object]] = field(default_factory=list)  # version, plural, type, object
-    _version: int = 1000
-    _forgotten: int = 0
-    _refusals: list[Refusal] = field(default_factory=list)
-    _open: dict[kmock.Request, int] = field(default_factory=dict)  # the watches, and the version they have come to
-    _news: asyncio.Event = field(default_factory=asyncio.Event)
-    _loop: asyncio.AbstractEventLoop | None = None
-    _stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    server: KubernetesServer
+    proxy: KubernetesProxy
+
+    @property
+    def url(self) -> str:
+        """Where the proxy is."""
+        return self.proxy.url
+
+    @property
+    def asked(self) -> list[Asked]:
+        """What came through the proxy."""
+        return self.proxy.asked
+
+    @property
+    def absent(self) -> set[str]:
+        """The API groups that the cluster does not know."""
+        return self.proxy.absent
+
+    @property
+    def logs(self) -> dict[str, str]:
+        """What containers said, by ``pod/container`` or, for a life that is over, ``pod/container/previous``."""
+        return LOGS
 
     @property
     def used(self) -> set[tuple[str, str, str]]:
         """What a Role must allow for what was asked: group, resource and verb."""
         return {(each.group, each.resource, each.verb) for each in self.asked}
 
-    def await_watches(self, count: int, timeout: float = 60.0) -> None:
-        """Return once so many watches are open, and have been told all that there is to tell."""
-        deadline = time.monotonic() + timeout
-        while len(self._open) != count or any(came_to < self._version for came_to in self._open.values()):
-            assert time.monotonic() < deadline, f"{len(self._open)} watches are open, not {count}"
-            time.sleep(0.01)
-
     def apply(self, *objects: Object) -> None:
-        """Create or replace objects; their generation grows with their spec."""
-        self._do(lambda: [self._put(json.loads(json.dumps(found))) for found in objects])
+        """Create or replace objects, each with its status, as its controller writes it: after what it is about."""
+        for found in objects:
+            self._apply(copy.deepcopy(found))
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
-        """A copy of an object."""
-        found = self._objects.get((KINDS[kind][2], namespace, name))
-        return json.loads(json.dumps(found)) if found else None
+        """An object."""
+        try:
+            return dict(self.server.ask("GET", below(KINDS[kind], namespace, name)))
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return None
 
     def all(self, kind: str) -> list[Object]:
-        """All objects of a kind."""
-        return [found for (plural, _, _), found in self._objects.items() if plural == KINDS[kind][2]]
+        """All objects of a kind, in the order in which they were last written."""
+        found = self.server.ask("GET", KINDS[kind].format(""))["items"]
+        mine = [each for each in found if each["metadata"]["namespace"] != "default"]
+        return sorted(mine, key=lambda each: int(each["metadata"]["resourceVersion"]))
 
     def remove(self, kind: str, namespace: str, name: str) -> None:
-        """Delete an object, as Argo CD does when it prunes."""
-        self._do(lambda: self._note("DELETED", KINDS[kind][2], self._objects.pop((KINDS[kind][2], namespace, name))))
+        """Delete an object, as Argo CD does when it prunes, and a kubelet when a pod has ended."""
+        self.server.ask("DELETE", below(KINDS[kind], namespace, name), {"gracePeriodSeconds": 0})
+
+    def _apply(self, found: Object) -> None:
+        kind, meta = found["kind"], found["metadata"]
+        namespace, name, ends = meta["namespace"], meta["name"], meta.pop("deletionTimestamp", None)
+        path, status = below(KINDS[kind], namespace, name), found.get("status")
+        if kind == "Pod":
+            found["spec"].setdefault("nodeName", NODE)
+        if before := self.get(kind, namespace, name):
+            meta["resourceVersion"] = before["metadata"]["resourceVersion"]
+            now = self.server.ask("PUT", path + STRICT, found)
+        else:
+            meta.pop("resourceVersion", None)
+            now = self.server.ask("POST", below(KINDS[kind], namespace) + STRICT, found)
+        if status and kind not in WITHOUT_SUBRESOURCE:
+            self.server.ask("PUT", f"{path}/status{STRICT}", {**now, "status": status})
+        if ends and not now["metadata"].get("deletionTimestamp"):
+            self.server.ask("DELETE", path)
+
+    def await_watches(self, count: int, timeout: float = 10.0) -> None:
+        """Return once so many watches are open."""
+        deadline = time.monotonic() + timeout
+        while len(self.proxy.watches) != count:
+            assert time.monotonic() < deadline, f"{len(self.proxy.watches)} watches are open, not {count}"
+            time.sleep(0.01)
 
     def drop(self) -> None:
         """Cut every connection that a watch is open on."""
-        self._do(lambda: [_cut(request) for request in list(self._open)])
+        self.proxy.cut()
 
     def forget(self) -> None:
-        """Compact: a watch from any version before now is answered with 410, those that are open end with it."""
-        self._do(lambda: self._set_forgotten(self._note("FORGET", "", {})))
+        """Compact, and cut the watches: going on where it was, that of pods is answered with 410."""
+        self.server.compact()
+        self.proxy.cut()
 
-    def bookmark(self) -> None:
-        """Tell every watch that asked for bookmarks which version it has come to."""
-        self._do(lambda: self._note("BOOKMARK", "", {}))
+    def hush(self) -> None:
+        """Let every watch that is open tell nothing any more, as when the other end is gone."""
+        self.proxy.hush()
 
     def refuse(
         self, status: int, verb: str = "", resource: str = "", times: float = float("inf"), message: str = ""
     ) -> None:
         """Answer requests of this verb and resource (any when empty) with an error."""
-        self._do(lambda: self._refusals.append(Refusal(status, verb, resource, times, message)))
-
-    def allow(self) -> None:
-        """Refuse nothing any more."""
-        self._do(self._refusals.clear)
+        self.proxy.refusals.append(Refusal(status, verb, resource, times, message))
 
     def stop(self) -> None:
-        """Go away: every connection is cut, and none is taken any more."""
-        self._do(self._stopped.set)
+        """Go away: every connection is cut, and none is answered any more."""
+        self.proxy.stopped.set()
+        self.proxy.cut()
+
+    @contextlib.contextmanager
+    def without(self, group: str, resource: str, verb: str) -> Iterator[None]:
+        """Take a verb from the Roles of deploy/rbac while the block lasts."""
+        with self._roles(lambda rights: rights - {(group, resource, verb, "")}):
+            yield
+
+    @contextlib.contextmanager
+    def narrowed(self, names: Mapping[str, str]) -> Iterator[None]:
+        """Let the Roles of deploy/rbac allow only the object of that name, by resource, while the block lasts."""
+        with self._roles(lambda rights: {(*each[:3], names.get(each[1], "")) for each in rights}):
+            yield
+
+    @contextlib.contextmanager
+    def _roles(self, change: Callable[[set[Right]], set[Right]]) -> Iterator[None]:
+        try:
+            for namespace in NAMESPACES:
+                _write_role(self.server, namespace, change(_rights(namespace)))
+            yield
+        finally:
+            for namespace in NAMESPACES:
+                _write_role(self.server, namespace, _rights(namespace))
 
     @contextlib.contextmanager
     def following(self, look: Callable[["KubernetesApi"], None], every: float = 0.1) -> Iterator[None]:
@@ -161,178 +201,76 @@ class KubernetesApi:
         for error in errors:
             raise error
 
-    # What follows runs in the server's loop.
-
-    def _do(self, action: Callable[[], object]) -> None:
-        async def act() -> None:
-            action()
-            self._news.set()
-            self._news = asyncio.Event()
-
-        assert self._loop
-        asyncio.run_coroutine_threadsafe(act(), self._loop).result(10)
-
-    def _put(self, found: Object) -> None:
-        plural, meta = KINDS[found["kind"]][2], found["metadata"]
-        key = (plural, meta["namespace"], meta["name"])
-        before = self._objects.get(key)
-        grown = before["metadata"]["generation"] + (before.get("spec") != found.get("spec")) if before else 1
-        meta["generation"] = max(meta.get("generation", 1), grown)
-        meta["uid"] = before["metadata"]["uid"] if before else str(uuid.uuid4())
-        self._note("MODIFIED" if before else "ADDED", plural, found)
-        self._objects[key] = found
-
-    def _note(self, kind: str, plural: str, found: Object) -> int:
-        self._version += 1
-        if found:
-            found["metadata"]["resourceVersion"] = str(self._version)
-        self._changes.append((self._version, plural, kind, json.loads(json.dumps(found))))
-        return self._version
-
-    def _set_forgotten(self, version: int) -> None:
-        self._forgotten = version
-
-    def _check(self, request: kmock.Request) -> None:
-        group, plural = request.resource.group, request.resource.plural
-        resource = f"{plural}/{request.subresource}" if request.subresource else plural
-        verb, namespace = VERBS[request.action.value], request.namespace or ""
-        token = request.headers.get("Authorization", "")
-        self.asked.append(Asked(verb, group, resource, namespace, dict(request.params), token))
-        if group in self.absent or (group, request.resource.version, plural) not in KINDS.values():
-            raise kmock.KubernetesEndpointNotFoundError()
-        for refusal in self._refusals:
-            if refusal.times > 0 and refusal.verb in {"", verb} and refusal.resource in {"", resource}:
-                refusal.times -= 1
-                forbidden = f'{resource} is forbidden: User "{USER}" cannot {verb} resource "{resource}" in {namespace}'
-                raise kmock.KubernetesError(refusal.status, message=refusal.message or forbidden)
-
-    def list(self, request: kmock.Request) -> Object:
-        """Answer a list: the objects that its selectors find, and the version that they are of."""
-        self._check(request)
-        found = [found for (plural, _, _), found in self._objects.items() if _selects(request, plural, found)]
-        return {"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": str(self._version)}, "items": found}
-
-    def fetch(self, request: kmock.Request) -> Object | bytes:
-        """Answer a get, of an object or of a container's log."""
-        self._check(request)
-        if request.subresource == "log":
-            previous = "/previous" if request.params.get("previous") == "true" else ""
-            said = self.logs.get(f"{request.name}/{request.params['container']}{previous}")
-            if said is None:
-                raise kmock.KubernetesError(400, message="previous terminated container not found")
-            return "\n".join(said.splitlines()[-int(request.params.get("tailLines", 1_000)) :]).encode() or b"\n"
-        found = self._objects.get((request.resource.plural, request.namespace or "", request.name or ""))
-        if not found:
-            raise kmock.KubernetesObjectNotFoundError()
-        return found
-
-    def create(self, request: kmock.Request) -> Object:
-        """Answer a create; a name that is taken is a conflict."""
-        self._check(request)
-        name = request.data["metadata"]["name"]
-        if (request.resource.plural, request.namespace or "", name) in self._objects:
-            raise kmock.KubernetesError(409, "AlreadyExists", f'{request.resource.plural} "{name}" already exists')
-        self._put(request.data)
-        return dict(request.data)
-
-    async def watch(self, request: kmock.Request) -> AsyncIterator[Object | bytes]:
-        """Answer a watch: every change after the version that it asks for, until it times out."""
-        self._check(request)
-        yield b""  # the headers go out at once
-        came_to = int(request.params.get("resourceVersion", self._version))
-        bookmarks = request.params.get("allowWatchBookmarks") == "true"
-        end = asyncio.get_running_loop().time() + float(request.params.get("timeoutSeconds", 1_800))
-        self._open[request] = came_to
-        try:
-            while not self._stopped.is_set() and asyncio.get_running_loop().time() < end:
-                news = self._news
-                if came_to < self._forgotten:
-                    yield {"type": "ERROR", "object": _gone(came_to, self._forgotten)}
-                    return
-                for version, plural, kind, found in self._changes:
-                    if version <= came_to:
-                        continue
-                    came_to = self._open[request] = version
-                    if kind == "BOOKMARK" and bookmarks:
-                        yield {"type": kind, "object": {"metadata": {"resourceVersion": str(version)}}}
-                    elif found and _selects(request, plural, found):
-                        yield {"type": kind, "object": found}
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(news.wait(), max(0.0, end - asyncio.get_running_loop().time()))
-        finally:
-            self._open.pop(request, None)
-
-    async def run(self, started: threading.Event) -> None:
-        """Serve until `stop`."""
-        self._loop = asyncio.get_running_loop()
-        async with kmock.KubernetesScaffold() as handler, kmock.Server(handler) as server:
-            handler[kmock.action.LIST] << self.list
-            handler[kmock.action.WATCH] << self.watch
-            handler[kmock.action.FETCH] << self.fetch
-            handler[kmock.action.CREATE] << self.create
-            self.url = str(server.url).rstrip("/")
-            started.set()
-            await self._stopped.wait()
-            self._news.set()
-
-
-def _selects(request: kmock.Request, plural: str, found: Object) -> bool:
-    meta = found["metadata"]
-    labels = {**meta.get("labels", {})}
-    fields = {"metadata.name": meta["name"], "metadata.namespace": meta["namespace"]}
-    asked = (("labelSelector", labels), ("fieldSelector", fields))
-    return (
-        plural == request.resource.plural
-        and meta["namespace"] == request.namespace
-        and all(
-            values.get(name) == value
-            for selector, values in asked
-            for name, _, value in (each.partition("=") for each in request.params.get(selector, "").split(",") if each)
-        )
-    )
-
-
-def _cut(request: kmock.Request) -> None:
-    transport = request._raw_request.transport if request._raw_request else None
-    if transport:
-        transport.abort()
-
-
-def _gone(asked: int, oldest: int) -> Object:
-    message = f"too old resource version: {asked} ({oldest})"
-    return {
-        "kind": "Status",
-        "apiVersion": "v1",
-        "status": "Failure",
-        "code": 410,
-        "reason": "Expired",
-        "message": message,
-    }
-
 
 @contextlib.contextmanager
 def serve_kubernetes(folder: Path) -> Iterator[KubernetesApi]:
-    """Serve on loopback until the block ends, with a kubeconfig in `folder` that leads there."""
-    api, started = KubernetesApi(folder / "kubeconfig"), threading.Event()
-    thread = threading.Thread(target=lambda: asyncio.run(api.run(started)))
-    thread.start()
-    try:
-        assert started.wait(10), "the double of the Kubernetes API did not start"
-        api.kubeconfig.write_text(json.dumps(kubeconfig(api.url)))
-        yield api
-    finally:
-        if thread.is_alive():
-            api.stop()
-        thread.join()
+    """A cluster with nothing in it until the block ends, with a kubeconfig in `folder` that leads there."""
+    server = kubernetes_server()
+    start_kubelet(server)
+    for namespace in NAMESPACES:
+        _prepare(server, namespace)
+    _clear(server)
+    with before(server) as proxy:
+        path = folder / "kubeconfig"
+        path.write_text(json.dumps(server.kubeconfig(account_token(server), proxy.url)))
+        yield KubernetesApi(path, server, proxy)
 
 
-def kubeconfig(server: str) -> Object:
-    """A kubeconfig for a server without TLS."""
+def _clear(server: KubernetesServer) -> None:
+    LOGS.clear()
+    for path in KINDS.values():
+        found = server.ask("GET", path.format(""))["items"]
+        for namespace in {each["metadata"]["namespace"] for each in found} - {"default"}:
+            server.ask("DELETE", below(path, namespace), {"gracePeriodSeconds": 0})
+
+
+@functools.cache
+def account_token(server: KubernetesServer) -> str:
+    """A token of the account that deploy/rbac names."""
+    return server.token(*ACCOUNT)
+
+
+@functools.cache
+def _prepare(server: KubernetesServer, namespace: str) -> None:
+    """Make a namespace, and apply deploy/rbac in it, as its comments say."""
+    server.ensure_namespace(namespace)
+    server.ensure(below(BINDINGS, namespace), _manifests(namespace)[1])
+    _write_role(server, namespace, _rights(namespace))
+
+
+def _manifests(namespace: str) -> list[Object]:
+    """The Role and the RoleBinding of deploy/rbac for a namespace."""
+    name = "rollout-argocd.yaml" if namespace == ARGOCD else "rollout.yaml"
+    return list(yaml.safe_load_all((RBAC / name).read_text(encoding="utf-8")))
+
+
+def _rights(namespace: str) -> set[Right]:
+    rules = _manifests(namespace)[0]["rules"]
     return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "test",
-        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-        "clusters": [{"name": "test", "cluster": {"server": server}}],
-        "users": [{"name": "test", "user": {"token": "a-token"}}],
+        (*right, "")
+        for rule in rules
+        for right in itertools.product(rule["apiGroups"], rule["resources"], rule["verbs"])
     }
+
+
+def _write_role(server: KubernetesServer, namespace: str, rights: set[Right]) -> None:
+    """Write the Role with these rights, and wait until the authoriser knows it."""
+    role = _manifests(namespace)[0]
+    role["rules"] = [
+        {"apiGroups": [group], "resources": [resource], "verbs": [verb], "resourceNames": [name] if name else []}
+        for group, resource, verb, name in sorted(rights)
+    ]
+    server.ensure(below(ROLES, namespace), role)
+    for right in rights | _rights(namespace):
+        _await_right(server, namespace, right, right in rights)
+
+
+def _await_right(server: KubernetesServer, namespace: str, right: Right, allowed: bool) -> None:
+    group, path, verb, name = right
+    resource, _, subresource = path.partition("/")
+    asked = {"group": group, "resource": resource, "subresource": subresource, "verb": verb, "name": name}
+    review = {"spec": {"user": USER, "resourceAttributes": {**asked, "namespace": namespace}}}
+    deadline = time.monotonic() + PATIENCE
+    while server.ask("POST", REVIEWS, review)["status"]["allowed"] is not allowed:
+        assert time.monotonic() < deadline, f"{right} did not become {allowed} in {namespace}"
+        time.sleep(0.01)
