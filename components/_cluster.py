@@ -13,12 +13,10 @@ from typing import Any, Literal
 from kfp import kubernetes
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from roadie import mounted
 from roadie.errors import UsageError
 
 ALL = "all"
-CA_FOLDER = "/var/run/secrets/roadie/ca"
-# Who reads the name of a CA's file from where: modelcar, gitops, boto3, and Python's ssl.
-CA_VARIABLES = ("REGISTRY_CA_FILE", "GIT_CA_FILE", "AWS_CA_BUNDLE", "SSL_CERT_FILE")
 
 
 class Toleration(BaseModel):
@@ -46,6 +44,10 @@ class Cluster(BaseModel):
     node_selector: dict[str, str] = Field({}, description="Labels that its node must have.")
     pull_secrets: list[str] = Field([], description="Secrets for the registry of the step's image.")
     ca_config_map: str = Field("", description="ConfigMap whose key ca.crt holds every CA to trust, in PEM.")
+    minutes: int | None = Field(None, ge=0, description="After how long its pod is ended; 0 for never.")
+    scratch: str = Field(
+        "", description="Room in /tmp, such as 2Gi, on an empty volume: for pods with a read-only root."
+    )
     run_as_non_root: bool = Field(False, description="Refuse to run as root; enough where the cluster assigns users.")
     run_as_user: int | None = Field(
         None, ge=1, description="The user to run as, for the restricted profile where the cluster assigns none."
@@ -69,8 +71,12 @@ def read(steps: Mapping[str, Any], name: str) -> Cluster:
         raise UsageError(f"the step {name} cannot have this {place}: {first['msg']}") from None
 
 
-def apply(task: Any, cluster: Cluster) -> Any:
-    """Give the KFP `task` what `cluster` says; returns the task."""
+def apply(task: Any, cluster: Cluster, minutes: int = 0) -> Any:
+    """Give the KFP `task` what `cluster` says, and `minutes` where that says no other time; returns the task."""
+    if deadline := minutes if cluster.minutes is None else cluster.minutes:
+        kubernetes.set_timeout(task, deadline * 60)
+    if cluster.scratch:
+        kubernetes.empty_dir_mount(task, volume_name="scratch", mount_path="/tmp", size_limit=cluster.scratch)  # noqa: S108 - the pod's own
     if cluster.cpu:
         task.set_cpu_request(cluster.cpu).set_cpu_limit(cluster.cpu)
     if cluster.memory:
@@ -84,9 +90,7 @@ def apply(task: Any, cluster: Cluster) -> Any:
     if cluster.pull_secrets:
         kubernetes.set_image_pull_secrets(task, cluster.pull_secrets)
     if cluster.ca_config_map:
-        kubernetes.use_config_map_as_volume(task, cluster.ca_config_map, CA_FOLDER)
-        for variable in CA_VARIABLES:
-            task.set_env_variable(variable, f"{CA_FOLDER}/ca.crt")
+        kubernetes.use_config_map_as_volume(task, cluster.ca_config_map, mounted.CA.path)
     if cluster.run_as_non_root or cluster.run_as_user:
         # KFP's backend adds the rest of the restricted profile to every step: no privilege escalation, no capability,
         # the runtime's seccomp profile (backend/src/v2/compiler/argocompiler/security_context.go).

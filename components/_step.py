@@ -31,11 +31,13 @@ NO_IMAGE = "set-the-image-that-roadie-image-push-made"
 
 @dataclass(frozen=True)
 class Step:
-    """A KFP component that knows whether its results may be reused."""
+    """A KFP component that knows whether its results may be reused, and how often and how long it is tried."""
 
     component: Any
     function: Callable[..., Any]
     cache: bool
+    retries: int
+    minutes: int
     cluster: "Cluster"
 
     @property
@@ -56,17 +58,21 @@ class Step:
         # Argo keeps them four times a task, and no page shows them: compiled/components tells what inputs mean.
         for each in (component.component_spec.inputs or {}).values():
             each.description = None
-        task = _cluster.apply(component(**arguments), self.cluster)
+        task = _cluster.apply(component(**arguments), self.cluster, self.minutes)
         if step_image is not None:
             task.set_container_image(step_image)
+        if self.retries:
+            task.set_retry(self.retries, backoff_duration="30s", backoff_factor=2.0)
         return task if self.cache else task.set_caching_options(False)
 
 
-def step(*, cache: bool = True) -> Callable[[Callable[..., Any]], Any]:
+def step(*, cache: bool = True, retries: int = 0, minutes: int = 60) -> Callable[[Callable[..., Any]], Any]:
     """Make a step of a function that stands in a file of its name.
 
     Args:
         cache: False for a step with side effects: KFP then never serves it from an earlier run.
+        retries: How often a cluster tries again when the pod or its node is lost: for a step that may be repeated.
+        minutes: After how long a cluster ends it; 0 for a step that keeps its own time, or that users give theirs.
     """
 
     def make(function: Callable[..., Any]) -> Any:
@@ -75,7 +81,8 @@ def step(*, cache: bool = True) -> Callable[[Callable[..., Any]], Any]:
         from components import _cluster
 
         settings = json.loads(os.environ.get("ROADIE_SETTINGS", "{}"))
-        return Step(_component(function), function, cache, _cluster.read(settings, function.__name__))
+        cluster = _cluster.read(settings, function.__name__)
+        return Step(_component(function), function, cache, retries, minutes, cluster)
 
     return make
 

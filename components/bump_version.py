@@ -5,7 +5,8 @@ from typing import NamedTuple
 from components._step import step
 
 
-@step(cache=False)
+# A review is waited for as long as the settings say.
+@step(cache=False, retries=2, minutes=0)
 def bump_version(
     gitops_repo: str,
     model_name: str,

@@ -7,7 +7,7 @@ from kfp.dsl import Artifact, Input, Metrics, Model, Output
 from components._step import step
 
 
-@step(cache=False)
+@step(cache=False, retries=2)
 def push_modelcar(
     model: Input[Model],
     metrics: Input[Metrics],

@@ -5,7 +5,7 @@ from kfp.dsl import Dataset, Input, Metrics, Model, Output
 from components._step import step
 
 
-@step()
+@step(minutes=0)
 def train(
     examples: Input[Dataset],
     model: Output[Model],

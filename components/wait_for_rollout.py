@@ -5,7 +5,8 @@ from kfp.dsl import Artifact, Input, Metrics, Output
 from components._step import step
 
 
-@step(cache=False)
+# It waits as long as the settings say.
+@step(cache=False, minutes=0)
 def wait_for_rollout(
     version: str,
     digest: str,

@@ -147,12 +147,31 @@ def _configuration() -> Iterator[str]:
     yield "## cluster settings"
     yield "For `roadie compile --settings`: a mapping from the names of steps, or `all`, to these."
     yield _fields(Cluster)
+    yield "## mounted secrets"
+    yield (
+        "What a cluster tells the steps. Each key is a file below `/var/run/secrets/roadie`, which the step reads and "
+        "KFP's launcher, in the same container, does not; on a laptop the variable does the same. Keys that are not "
+        "listed are refused."
+    )
+    yield _table(("secret", "named by", "key", "variable"), _mounts())
     yield "## triggers.yaml"
     yield "For `roadie listen --config`. Durations are written like 30m, 6h or 90d."
     for part, place in _parts(Config):
         yield f"### {place}" if place else "### at the top"
         yield _unwrapped(part.__doc__)
         yield _fields(part)
+
+
+def _mounts() -> Iterator[tuple[str, ...]]:
+    from roadie.mounted import MOUNTS
+
+    for mount in MOUNTS:
+        named = f"`{mount.parameter}`" if mount.parameter else mount.meaning
+        for key, variable in mount.variables.items():
+            yield f"`{mount.default}`", named, f"`{key}`", f"`{variable}`"
+        for key, variables in mount.paths.items():
+            paths = ", ".join(f"`{each}`" for each in variables)
+            yield f"`{mount.default or mount.folder}`", named, f"`{key}`", f"{paths} (the file's path)"
 
 
 def _parts(model: type[BaseModel]) -> Iterator[tuple[type[BaseModel], str]]:

@@ -45,7 +45,9 @@ def training(
     trigger: str = "manual",
     rollout: dict[str, object] = {},  # noqa: B006
     registry_secret: str = "roadie-registry",
+    registry_pull_secret: str = "roadie-registry",
     git_secret: str = "roadie-git",
+    git_read_secret: str = "roadie-git",
     s3_secret: str = "roadie-s3",
     webhook_secret: str = "roadie-webhook",
     step_image: str = STEP_IMAGE,
@@ -78,8 +80,10 @@ def training(
         trigger: What started the run, for the image's annotations and the commits' trailers.
         rollout: What serves the model, and how long it may take to come up (inference_service, namespaces, application,
             argocd_namespace, minutes, soak_minutes, predictor_url); {} to wait for nothing.
-        registry_secret: Secret of type kubernetes.io/dockerconfigjson for the registry; may be missing.
-        git_secret: Secret with username and password for the GitOps repository; may be missing.
+        registry_secret: Secret of type kubernetes.io/dockerconfigjson that may push to the registry; may be missing.
+        registry_pull_secret: The same for the step that only pulls.
+        git_secret: Secret with username and password that may push to the GitOps repository; may be missing.
+        git_read_secret: The same for the step that only reads.
         s3_secret: Secret with the AWS variables for the charts; may be missing.
         webhook_secret: Secret whose key url is where the run's end is told; may be missing.
         step_image: The image with the steps' code, by digest, as `roadie image push` prints it; runs here need none.
@@ -105,8 +109,8 @@ def training(
             model_name=model_name,
             rollout=rollout,
         )
-        with_git(found, git_secret)
-        with_registry(found, registry_secret)
+        with_git(found, git_read_secret)
+        with_registry(found, registry_pull_secret)
 
         loaded = load_charts(step_image=step_image, charts=charts, since=charts_since, until=charts_until).after(found)
         with_s3(loaded, s3_secret)

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from roadie.errors import RoadieError, UsageError
+from roadie.mounted import FOLDER, mounted
 
 # What KFP itself sets in a pod: faces are plain functions then, and neither its compiler nor its client is imported.
 RUNTIME = "_KFP_RUNTIME"
@@ -30,6 +31,8 @@ def main(arguments: list[str]) -> int:
     os.environ[RUNTIME] = "true"
     sys.path.append(str(_SHIPPED))
     try:
+        for variable, value in mounted(FOLDER).items():
+            os.environ.setdefault(variable, value)
         run(arguments[0], arguments[1])
     except RoadieError as error:
         print(f"{type(error).__module__}.{type(error).__qualname__}: {error}", file=sys.stderr)

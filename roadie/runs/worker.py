@@ -23,6 +23,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, TextIO
 
+import yaml
+
+from roadie.runs.pipeline import yaml_loader
+from roadie.runs.submission import tasks
+
 
 class _PerThread(io.TextIOBase):
     """A standard output that goes where the thread that writes wants it to."""
@@ -59,11 +64,19 @@ def main() -> int:
         _report_steps(events, Path(job["logs"]))
         local.init(local.SubprocessRunner(use_venv=False), pipeline_root=job["root"], raise_on_error=True)
         try:
-            components.load_component_from_file(job["pipeline"])(**job["arguments"])
+            components.load_component_from_text(_once(Path(job["pipeline"])))(**job["arguments"])
         except RuntimeError as error:
             print(error, file=sys.stderr)
             return 1
     return 0
+
+
+def _once(pipeline: Path) -> str:
+    """The pipeline's YAML without its retries: no pod is lost here, and what fails here fails again."""
+    documents = list(yaml.load_all(pipeline.read_text(encoding="utf-8"), Loader=yaml_loader()))
+    for task in tasks(documents[0]):
+        task.pop("retryPolicy", None)
+    return yaml.dump_all(documents, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper))
 
 
 def _end_with_the_reader(events: int) -> None:

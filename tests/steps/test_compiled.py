@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from roadie import mounted
 from roadie.runs import within_budget
 from tests.steps.compiled import COMPILED, COMPONENTS, PIPELINES, ROOT, containers, documents, tasks
 
@@ -36,7 +37,9 @@ all:
   run_as_user: 1000
   ca_config_map: company-ca
   pull_secrets: [registry]
+  scratch: 2Gi
 train:
+  minutes: 90
   cpu: 2
   memory: 4Gi
   accelerator: nvidia.com/gpu
@@ -125,13 +128,19 @@ def test_a_cluster_s_settings_reach_every_step_and_a_step_s_own_that_step(with_i
         # With what KFP adds to every step by itself, this is the restricted profile of the Pod Security Standards.
         assert pod["securityContext"] == {"runAsUser": "1000", "runAsNonRoot": True}, name
         assert [secret["secretName"] for secret in pod["imagePullSecret"]] == ["registry"], name
-        assert pod["configMapAsVolume"][0]["configMapName"] == "company-ca", name
+        (authorities,) = pod["configMapAsVolume"]
+        assert (authorities["configMapName"], authorities["mountPath"]) == ("company-ca", mounted.CA.path), name
+        (scratch,) = pod["emptyDirMounts"]
+        assert (scratch["mountPath"], scratch["sizeLimit"]) == ("/tmp", "2Gi"), name
     for name, container in containers(spec).items():
-        variables = {each["name"]: each["value"] for each in container["env"]}
-        assert variables["GIT_CA_FILE"] == variables["REGISTRY_CA_FILE"] == "/var/run/secrets/roadie/ca/ca.crt", name
+        assert "env" not in container, name
     assert pods["exec-train"]["nodeSelector"] == {"labels": {"disk": "fast"}}
     assert pods["exec-train"]["tolerations"] == [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}]
     assert "nodeSelector" not in pods["exec-evaluate"]
+    assert (pods["exec-train"]["activeDeadlineSeconds"], pods["exec-evaluate"]["activeDeadlineSeconds"]) == (
+        "5400",
+        "3600",
+    )
     resources = containers(spec)["train"]["resources"]
     assert (resources["resourceCpuLimit"], resources["resourceMemoryLimit"]) == ("2", "4Gi")
     accelerator = resources["accelerator"]
@@ -184,19 +193,32 @@ def test_every_parameter_carries_its_description_into_kfp_s_form(training: dict[
         assert [name for name, body in declared.items() if not body.get("description")] == [], path.name
 
 
-def test_secrets_are_named_by_parameters_and_may_be_missing() -> None:
+def test_what_may_be_repeated_is_tried_again_and_what_keeps_no_time_of_its_own_is_ended(
+    training: dict[str, Any],
+) -> None:
+    tried = {
+        name: task["retryPolicy"]["maxRetryCount"] for name, task in tasks(training).items() if "retryPolicy" in task
+    }
+    assert tried == {"push-modelcar": 2, "bump-version": 2, "bump-version-2": 2}
+    spec, platform = documents(COMPILED / "pipelines" / "training.yaml")
+    pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    ended = {name.removeprefix("exec-") for name, pod in pods.items() if "activeDeadlineSeconds" in pod}
+    endless = {re.sub(r"-\d+$", "", name) for name in containers(spec).keys() - ended}
+    assert endless == {"train", "bump-version", "wait-for-rollout"}
+
+
+def test_each_step_gets_the_secrets_that_it_needs_and_a_reading_one_those_for_reading() -> None:
     _, platform = documents(COMPILED / "pipelines" / "training.yaml")
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     named: dict[str, set[str]] = {}
     for name, body in executors.items():
-        for secret in [*body.get("secretAsEnv", []), *body.get("secretAsVolume", [])]:
-            assert secret["optional"] is True, name
+        for secret in body.get("secretAsVolume", []):
             parameter = secret["secretNameParameter"]["componentInputParameter"]
             named.setdefault(re.sub(r"^exec-|-\d+$", "", name), set()).add(parameter.rpartition("--")[2])
     assert named == {
         "load-charts": {"s3_secret"},
         "split-data": {"s3_secret"},
-        "find-champion": {"git_secret", "registry_secret"},
+        "find-champion": {"git_read_secret", "registry_pull_secret"},
         "push-modelcar": {"registry_secret"},
         "bump-version": {"git_secret"},
         "wait-for-rollout": {"git_secret"},

@@ -1,11 +1,11 @@
 """The files and settings that the documentation shows agree with what the pipeline reads."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
+from roadie import mounted
 from tests.unit.docs.pages import ROOT, Block, blocks, commands, scripts, without_comments
 
 CI = [block for block in blocks("yaml") if block.page.name == "ci.md"]
@@ -30,35 +30,18 @@ def test_each_ci_system_installs_from_the_lock_checks_and_uploads(block: Block) 
     assert block.text.count("--require-hashes -r requirements.lock") == 2
 
 
-def compiled_pipeline() -> list[Any]:
-    return list(yaml.safe_load_all((ROOT / "compiled" / "pipelines" / "training.yaml").read_text(encoding="utf-8")))
-
-
-def secrets_read() -> dict[str, set[str]]:
-    """The keys that the compiled pipeline reads of each secret, by the secret's default name."""
-    spec, platform = compiled_pipeline()
-    defaults = spec["root"]["inputDefinitions"]["parameters"]
-    names = {parameter: body["defaultValue"] for parameter, body in defaults.items() if parameter.endswith("_secret")}
-    read: dict[str, set[str]] = {name: set() for name in names.values()}
-    for executor in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
-        for secret in executor.get("secretAsEnv", []):
-            parameter = secret["secretNameParameter"]["componentInputParameter"].removeprefix("pipelinechannel--")
-            read[names[parameter]] |= {key["secretKey"] for key in secret["keyToEnv"]}
-    # It is mounted as a file; the file's name is the key.
-    read["roadie-registry"] = {".dockerconfigjson"}
-    return read
-
-
-def test_the_example_secrets_have_the_keys_that_the_pipeline_reads() -> None:
+def test_the_example_secrets_have_no_key_that_the_steps_do_not_read() -> None:
     documents = yaml.safe_load_all((ROOT / "deploy" / "secrets.example.yaml").read_text(encoding="utf-8"))
     shown = {document["metadata"]["name"]: set(document["stringData"]) for document in documents}
-    assert shown == secrets_read()
+    read = {each.default: {*each.variables, *each.paths} for each in mounted.MOUNTS if each.default}
+    assert shown.keys() == read.keys()
+    assert all(keys <= read[name] for name, keys in shown.items())
 
 
 def test_the_page_about_secrets_names_every_key() -> None:
     page = (ROOT / "docs" / "how-to" / "secrets.md").read_text(encoding="utf-8")
-    missing = [key for keys in secrets_read().values() for key in keys if f"`{key}`" not in page]
-    assert not missing
+    keys = {key for each in mounted.MOUNTS for key in (*each.variables, *each.paths)}
+    assert not [key for key in keys if f"`{key}`" not in page]
 
 
 def test_the_image_copies_what_the_wheel_is_made_of() -> None:
