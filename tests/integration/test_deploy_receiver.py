@@ -10,7 +10,6 @@ import yaml
 
 from roadie.triggers.loading import load
 from tests.schemas import receiver as schema
-from tests.schemas.pod_security import violations
 from tests.schemas.receiver import CHART
 from tests.servers.helm import Helm, helm
 from tests.unit.docs.pages import ROOT, blocks
@@ -121,16 +120,6 @@ def test_its_schema_takes_just_what_the_receiver_takes() -> None:
 )
 def test_values_that_cannot_work_are_refused_with_their_key(chart: Chart, values: dict[str, Any], said: str) -> None:
     assert said in chart.refusal(**values)
-
-
-def test_the_pod_passes_the_restricted_profile(chart: Chart) -> None:
-    pod = chart.pod()["spec"]
-    assert violations(pod) == []
-    assert violations(chart.pod(podSecurityContext={"fsGroup": None})["spec"]) == []
-    (container,) = pod["containers"]
-    assert container["securityContext"]["readOnlyRootFilesystem"]
-    # And what the profile sees in a pod that says nothing.
-    assert len(violations({"containers": [{"name": "any"}], "volumes": [{"name": "node", "hostPath": {}}]})) == 5
 
 
 def test_nothing_is_writable_but_the_journal_and_the_temporary_folder(chart: Chart) -> None:
