@@ -7,6 +7,7 @@ from roadie.runs import Cluster, Engine, Here
 from roadie.triggers import logs, secrets
 from roadie.triggers.config import Config
 from roadie.triggers.config import Runs as RunsConfig
+from roadie.triggers.journal.database import claim
 from roadie.triggers.journal.journal import Journal
 from roadie.triggers.journal.recorder import Recorder
 from roadie.triggers.metrics import Metrics
@@ -34,7 +35,9 @@ def listen(config: Config) -> None:
     targets, engine = load_targets(config), engine_of(config.runs)
     alerts = config.hooks.alertmanager
     api = AlertmanagerApi(config.alertmanager, alerts.never if alerts else ()) if config.alertmanager else None
+    lock = claim(config.journal)
     journal, metrics = Journal(config.journal), Metrics()
+    journal.check()
     listener = bind(config.listen)
     worker = Worker(config, journal, targets, engine, metrics)
     recorder = Recorder(journal, targets, metrics, accepted=worker.wake)
@@ -54,6 +57,7 @@ def listen(config: Config) -> None:
         recorder.close()
         worker.stop()
         journal.close()
+        lock.close()
 
 
 def engine_of(config: RunsConfig) -> Engine:

@@ -228,7 +228,7 @@ def test_the_browser_finds_nothing_that_the_policy_forbids(receiver: str, chromi
 
 def test_a_page_of_hostile_labels_runs_nothing(chromium: Browser) -> None:
     hostile = "</style><script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">"
-    entry = rows.alert(1, rows.accepted(rows.run(error=hostile)), summary=hostile, labels={hostile: hostile})
+    entry = rows.alert(1, rows.accepted(rows.run(error=hostile)), summary=hostile, told=(hostile,))
     with served(rows.CONFIG, rows.Told((entry,)), rows.Known) as address:
         for path in ("/", "/runs/c0ffee000001"):
             chromium.open(address + path)

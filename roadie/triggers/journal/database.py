@@ -1,17 +1,21 @@
 """The journal's file: its tables, its connections, and what can go wrong with it, in sentences."""
 
 import contextlib
+import fcntl
 import os
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from roadie.errors import TriggerError
 
-FORMAT = 1
+FORMAT = 2
 PATIENCE = 10.0
+# Another receiver may still be ending; Kubernetes gives it 30 s.
+SECONDS_TO_WAIT = 30.0
 _TABLES = """
 CREATE TABLE events (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -26,7 +30,8 @@ CREATE TABLE events (
     summary TEXT NOT NULL,
     happened TEXT NOT NULL,
     names TEXT NOT NULL,
-    labels TEXT NOT NULL
+    labels TEXT NOT NULL,
+    told TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 CREATE INDEX events_by_age ON events (last_seen);
 
@@ -67,9 +72,6 @@ CREATE TABLE intents (
     image TEXT NOT NULL DEFAULT '',
     commits TEXT NOT NULL DEFAULT '[]',
     rows INTEGER,
-    owner TEXT NOT NULL DEFAULT '',
-    leased_until TEXT NOT NULL DEFAULT '',
-    next_look TEXT NOT NULL DEFAULT '',
     attempted TEXT NOT NULL DEFAULT '',
     tries INTEGER NOT NULL DEFAULT 0,
     misses INTEGER NOT NULL DEFAULT 0,
@@ -85,14 +87,22 @@ CREATE TABLE outbox (
     key TEXT NOT NULL,
     target TEXT NOT NULL,
     created TEXT NOT NULL,
-    next_try TEXT NOT NULL,
     tries INTEGER NOT NULL DEFAULT 0,
     UNIQUE (key, target)
 ) STRICT;
-CREATE INDEX outbox_by_time ON outbox (next_try);
 
 -- One row, written to learn whether the disk still takes what is written.
 CREATE TABLE checked (id INTEGER PRIMARY KEY CHECK (id = 1), at TEXT NOT NULL) STRICT;
+"""
+
+# What a journal of format 1 lacks, and has too much.
+_TO_2 = """
+ALTER TABLE events ADD COLUMN told TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE intents DROP COLUMN owner;
+ALTER TABLE intents DROP COLUMN leased_until;
+ALTER TABLE intents DROP COLUMN next_look;
+DROP INDEX outbox_by_time;
+ALTER TABLE outbox DROP COLUMN next_try;
 """
 
 
@@ -111,6 +121,7 @@ class Database:
         self._idle: list[sqlite3.Connection] = []
         # SQLite lets who waits for the write lock sleep and try again; within a process the next one can be told.
         self._turn = threading.Lock()
+        self._damage = ""
         _make_file(path)
         with self._telling(), self._borrowed() as connection:
             self._prepare(connection)
@@ -131,6 +142,22 @@ class Database:
             yield connection
             connection.execute("COMMIT")
 
+    def prove(self) -> None:
+        """Read the whole file as it is on the disk, and raise TriggerError when it is damaged, or was found to be."""
+        if not self._damage:
+            # A connection of its own: another's cache would hide what has happened to the file.
+            with self._telling(), contextlib.closing(_connect(self.path, self._patience)) as connection:
+                (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+                if found != "ok":
+                    self._damage = _damaged(self.path, found)
+        if self._damage:
+            raise TriggerError(self._damage)
+
+    @property
+    def damaged(self) -> bool:
+        """Whether the file was found to be damaged."""
+        return bool(self._damage)
+
     def close(self) -> None:
         """Close the connections that nobody uses."""
         while self._idle:
@@ -145,7 +172,9 @@ class Database:
         try:
             yield connection
         except BaseException:
-            # Whatever was begun is undone with it, and what state it is in need not be asked.
+            # Closing alone does not undo what was begun as long as somebody, such as a traceback, keeps a cursor.
+            with contextlib.suppress(sqlite3.Error):
+                connection.rollback()
             connection.close()
             raise
         self._idle.append(connection)
@@ -155,14 +184,20 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
+            if _code(error) in _DAMAGE:
+                self._damage = explain(self.path, error)
             raise TriggerError(explain(self.path, error)) from error
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         if self._format(connection) == FORMAT:
             return
         connection.execute("BEGIN IMMEDIATE")
-        # Another receiver may have made the tables since.
-        if self._format(connection) == 0:
+        # Another process may have made the tables since.
+        if self._format(connection) == 1:
+            for statement in _TO_2.split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {FORMAT}")
+        elif self._format(connection) == 0:
             if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 raise TriggerError(f"{self.path} is some other program's database; give the journal a file of its own")
             for statement in _TABLES.split(";"):
@@ -222,16 +257,56 @@ def _make_file(path: Path) -> None:
         ) from error
 
 
+def claim(path: Path, seconds: float = SECONDS_TO_WAIT) -> IO[bytes]:
+    """Take the journal at `path` for this receiver until the file is closed or the process ends, however it ends.
+
+    Raises:
+        TriggerError: another receiver has had it for `seconds`, or the file beside it cannot be written.
+    """
+    _make_file(path)
+    deadline = time.monotonic() + seconds
+    try:
+        # Not the journal itself: SQLite loses its own locks on a file that anybody else in the process closes.
+        lock = path.with_name(f"{path.name}.lock").open("ab")
+    except OSError as error:
+        raise TriggerError(
+            f"the journal {path} cannot be taken ({error.strerror}); let this user write there"
+        ) from None
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                lock.close()
+                raise TriggerError(
+                    f"another receiver works on the journal {path}; end that one, or give this one its own journal"
+                ) from None
+        time.sleep(0.1)
+
+
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _code(error: sqlite3.Error) -> int:
+    # The low byte is the primary code: https://www.sqlite.org/rescode.html
+    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
+
+
+def _damaged(path: Path, said: object) -> str:
+    line = " ".join(str(said).split())
+    return f"the journal {path} is damaged ({line}); put its backup there, or move it away to begin a new one"
+
+
 def explain(path: Path, error: sqlite3.Error) -> str:
     """What an error of SQLite means for the journal at `path`, and what to do."""
-    # The low byte is the primary code: https://www.sqlite.org/rescode.html
-    match getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF:
+    match _code(error):
         case sqlite3.SQLITE_FULL:
             return f"the disk of the journal {path} is full and nothing was stored; make room on it"
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             return f"the journal {path} cannot be written ({error}); give its folder to the user that Roadie runs as"
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return f"the journal {path} is damaged ({error}); put its backup there, or move it away to begin a new one"
+            return _damaged(path, error)
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return f"another process keeps the journal {path} locked for too long; end that one"
         case sqlite3.SQLITE_IOERR:

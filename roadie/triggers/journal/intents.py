@@ -1,13 +1,14 @@
-"""What the journal knows of intents on their way: who may create a run now, and what became of each.
+"""What the journal knows of intents on their way: whose run to create now, and what became of each.
 
-An intent goes from waiting through starting and running to succeeded, failed or canceled, or it is held. Whoever
-creates its run holds a lease on it; the lease runs out only when a create that was sent under it has taken effect or
-never will (docs/decisions/triggers-exactly-once.md). Everything else may be done by any receiver, at any time, twice.
+An intent goes from waiting through starting and running to succeeded, failed or canceled, or it is held. That a create
+is about to be sent is noted first; whether it took effect may never be told, so that no other is sent before the first
+has taken effect or never will (docs/decisions/triggers-exactly-once.md). When something is due is kept in memory, by
+the clock that nobody sets; after a restart everything is due.
 """
 
 import json
 import sqlite3
-import uuid
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from roadie.runs import Run
 from roadie.triggers.journal.journal import Journal
 from roadie.triggers.journal.rows import Facts, Intent
-from roadie.triggers.times import after, moment, stamp, utc_now
+from roadie.triggers.times import stamp, utc_now
 
 NOTHING = Facts()
 # As many runs as are looked at in one round.
@@ -23,82 +24,74 @@ _MOST_AT_ONCE = 100
 
 
 class Intents:
-    """The intents of a journal, as one receiver works on them.
+    """The intents of a journal, as its one receiver works on them.
 
     Args:
         journal: The journal.
         settle: Seconds after which a create that was sent has taken effect or never will.
-        clock: The time, in UTC.
+        clock: The time, in UTC, for what is written down.
+        ticks: Seconds that pass evenly, for what is waited for.
     """
 
-    def __init__(self, journal: Journal, settle: float, clock: Callable[[], datetime] = utc_now) -> None:
-        self._journal, self._clock = journal, clock
+    def __init__(
+        self,
+        journal: Journal,
+        settle: float,
+        clock: Callable[[], datetime] = utc_now,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._journal, self._clock, self._ticks = journal, clock, ticks
         self.settle = settle
-        self._owner = uuid.uuid4().hex
+        self._began = ticks()
+        self._due: dict[tuple[str, str], float] = {}
+        self._sent: dict[str, float] = {}
 
     def claim(self, room: Mapping[str, int], again: float) -> Intent | None:
         """The next intent to start, if there is one; `room` says how many runs each model may have.
 
-        First come those that somebody began to start and did not finish; they come again every `again` seconds.
+        First come those that were begun and not finished; they come again every `again` seconds.
         """
+        later = json.dumps(self._later("start"))
         with self._journal.writing() as connection:
-            now = self._clock()
-            row = connection.execute(
-                "SELECT * FROM intents WHERE state = 'starting' AND next_look <= ? ORDER BY event LIMIT 1",
-                (stamp(now),),
-            ).fetchone() or _first_with_room(connection, room, stamp(now))
+            row = connection.execute(_STARTING, (later,)).fetchone() or _first_with_room(connection, room, later)
             if row is None:
                 return None
-            # One's own lease is as good as a new one, as long as no create was sent under it.
-            own = row["owner"] == self._owner and not row["attempted"]
-            leased = own or row["leased_until"] <= stamp(now)
-            connection.execute(
-                "UPDATE intents SET state = 'starting', next_look = ? WHERE key = ?", (after(now, again), row["key"])
-            )
-            if leased:
-                connection.execute(
-                    "UPDATE intents SET owner = ?, leased_until = ? WHERE key = ?",
-                    (self._owner, after(now, self.settle), row["key"]),
-                )
-            return _intent(row, leased=leased)
+            connection.execute("UPDATE intents SET state = 'starting' WHERE key = ?", (row["key"],))
+        self._due["start", row["key"]] = self._ticks() + again
+        return _intent(row)
 
-    def renew(self, intent: Intent, seconds: float) -> bool:
-        """Keep the lease for `seconds` from now on; False when it is lost."""
-        return self._change(
-            "UPDATE intents SET leased_until = :until WHERE key = :key AND state = 'starting' AND owner = :owner",
-            intent,
-            until=after(self._clock(), seconds),
-            owner=self._owner,
-        )
+    def settled(self, intent: Intent, times: int = 1) -> bool:
+        """Whether a create that was sent for it, if any, took effect or never will; or `times` as long ago.
+
+        What a process before this one sent counts as sent when this one began.
+        """
+        since = self._sent.get(intent.key, self._began)
+        return not intent.attempted or self._ticks() - since >= times * self.settle
 
     def attempt(self, intent: Intent, rows: int | None) -> bool:
-        """Note that a create is about to be sent; False when the lease is lost, or the run is to be stopped."""
-        now = self._clock()
+        """Note that a create is about to be sent; False when the run is to be stopped, or was held back."""
+        self._sent[intent.key] = self._ticks()
         return self._change(
-            "UPDATE intents SET attempted = :now, leased_until = :until, tries = tries + 1, rows = :rows"
-            " WHERE key = :key AND state = 'starting' AND owner = :owner AND stop = ''",
+            "UPDATE intents SET attempted = :now, tries = tries + 1, rows = :rows"
+            " WHERE key = :key AND state = 'starting' AND stop = ''",
             intent,
-            now=stamp(now),
-            until=after(now, self.settle),
-            owner=self._owner,
+            now=stamp(self._clock()),
             rows=rows,
         )
 
     def postpone(self, intent: Intent, error: str, seconds: float) -> None:
-        """Look at the intent again in `seconds`; whoever holds its lease and sent no create lets others go first."""
+        """Look at the intent again in `seconds`; where no create was sent, others go first meanwhile."""
+        self._due["start", intent.key] = self._ticks() + seconds
         self._change(
-            "UPDATE intents SET error = :error, next_look = :next,"
-            " state = CASE WHEN attempted = '' AND owner = :owner THEN 'waiting' ELSE state END,"
-            " leased_until = CASE WHEN attempted = '' AND owner = :owner THEN '' ELSE leased_until END"
+            "UPDATE intents SET error = :error, state = CASE WHEN attempted = '' THEN 'waiting' ELSE state END"
             " WHERE key = :key AND state = 'starting'",
             intent,
             error=error,
-            next=after(self._clock(), seconds),
-            owner=self._owner,
         )
 
     def hold(self, intent: Intent, code: str, why: str) -> bool:
         """Give the intent up before it started; whether it was this call that did."""
+        self._forget(intent)
         return self._change(
             "UPDATE intents SET state = 'held', code = :code, why = :why, error = '', ended = :now"
             " WHERE key = :key AND state = 'starting'",
@@ -122,24 +115,24 @@ class Intents:
         values = {"key": intent.key, "id": run.id, "url": run.url, "started": stamp(run.created)}
         with self._journal.writing() as connection:
             changed = connection.execute(
-                "UPDATE intents SET state = 'running', run_id = :id, url = :url, started = :started, error = '',"
-                " next_look = '' WHERE key = :key AND state = 'starting'",
+                "UPDATE intents SET state = 'running', run_id = :id, url = :url, started = :started, error = ''"
+                " WHERE key = :key AND state = 'starting'",
                 values,
             ).rowcount
             if changed:
                 self._tell(connection, intent, tell)
+        self._due.pop(("start", intent.key), None)
         return changed == 1
 
     def due(self, every: float) -> list[Intent]:
-        """The runs to look at now; each comes again after `every` seconds."""
-        with self._journal.writing() as connection:
-            now = self._clock()
-            rows = connection.execute(
-                "UPDATE intents SET next_look = ? WHERE key IN (SELECT key FROM intents WHERE state = 'running'"
-                " AND next_look <= ? ORDER BY next_look LIMIT ?) RETURNING *",
-                (after(now, every), stamp(now), _MOST_AT_ONCE),
-            ).fetchall()
-        return [_intent(row, leased=False) for row in rows]
+        """The runs to look at now; each comes again after `every` seconds, one that is to be stopped at once, too."""
+        with self._journal.reading() as connection:
+            keys = [(row["stop"], row["key"]) for row in connection.execute(_RUNNING)]
+            now = self._ticks()
+            found = [key for key in keys if self._due.get(key, now) <= now][:_MOST_AT_ONCE]
+            rows = connection.execute(_OF_KEYS, (json.dumps([key for _, key in found]),)).fetchall()
+        self._due.update((key, now + every) for key in found)
+        return [_intent(row) for row in rows]
 
     def looked(self, intent: Intent, run: Run | None) -> None:
         """Note what a look at the intent's run found: the run, perhaps an older one than was known, or nothing."""
@@ -172,6 +165,7 @@ class Intents:
             changed = connection.execute(_END, {**_columns(facts), **ending}).rowcount
             if changed:
                 self._tell(connection, intent, tell)
+        self._forget(intent)
         return changed == 1
 
     def last_rows(self, model: str) -> int | None:
@@ -184,11 +178,21 @@ class Intents:
             ).fetchone()
         return row["rows"] if row else None
 
+    def _forget(self, intent: Intent) -> None:
+        self._sent.pop(intent.key, None)
+        for each in ("start", intent.stop, ""):
+            self._due.pop((each, intent.key), None)
+
+    def _later(self, what: str) -> list[str]:
+        """The keys that are not due yet."""
+        now = self._ticks()
+        return [key for (each, key), due in self._due.items() if each == what and due > now]
+
     def _tell(self, connection: sqlite3.Connection, intent: Intent, targets: Iterable[str]) -> None:
         now = stamp(self._clock())
         connection.executemany(
-            "INSERT OR IGNORE INTO outbox (key, target, created, next_try) VALUES (?, ?, ?, ?)",
-            [(intent.key, target, now, now) for target in targets],
+            "INSERT OR IGNORE INTO outbox (key, target, created) VALUES (?, ?, ?)",
+            [(intent.key, target, now) for target in targets],
         )
 
     def _change(self, statement: str, intent: Intent, **values: Any) -> bool:
@@ -196,8 +200,13 @@ class Intents:
             return connection.execute(statement, {"key": intent.key, **values}).rowcount == 1
 
 
+_STARTING = """
+SELECT * FROM intents WHERE state = 'starting' AND key NOT IN (SELECT value FROM json_each(?)) ORDER BY event LIMIT 1
+"""
+_RUNNING = "SELECT key, stop FROM intents WHERE state = 'running' ORDER BY event"
+_OF_KEYS = "SELECT * FROM intents WHERE key IN (SELECT value FROM json_each(?)) ORDER BY event"
 _END = """
-UPDATE intents SET state = :state, ended = :ended, error = :error, leased_until = '',
+UPDATE intents SET state = :state, ended = :ended, error = :error,
     decision = coalesce(nullif(:decision, ''), decision),
     decision_reason = coalesce(nullif(:decision_reason, ''), decision_reason),
     version = coalesce(nullif(:version, ''), version),
@@ -217,8 +226,8 @@ def _columns(facts: Facts) -> dict[str, str]:
     }
 
 
-def _first_with_room(connection: sqlite3.Connection, room: Mapping[str, int], now: str) -> sqlite3.Row | None:
-    """The first that waits, of the models that may have one run more."""
+def _first_with_room(connection: sqlite3.Connection, room: Mapping[str, int], later: str) -> sqlite3.Row | None:
+    """The first that waits, of the models that may have one run more, without those of `later`."""
     first: sqlite3.Row | None = None
     for model, most in room.items():
         active = connection.execute(
@@ -227,15 +236,16 @@ def _first_with_room(connection: sqlite3.Connection, room: Mapping[str, int], no
         if active >= most:
             continue
         row = connection.execute(
-            "SELECT * FROM intents WHERE state = 'waiting' AND model = ? AND next_look <= ? ORDER BY event LIMIT 1",
-            (model, now),
+            "SELECT * FROM intents WHERE state = 'waiting' AND model = ?"
+            " AND key NOT IN (SELECT value FROM json_each(?)) ORDER BY event LIMIT 1",
+            (model, later),
         ).fetchone()
         if row and (first is None or row["event"] < first["event"]):
             first = row
     return first
 
 
-def _intent(row: sqlite3.Row, *, leased: bool) -> Intent:
+def _intent(row: sqlite3.Row) -> Intent:
     return Intent(
         key=row["key"],
         model=row["model"],
@@ -243,11 +253,11 @@ def _intent(row: sqlite3.Row, *, leased: bool) -> Intent:
         name=row["name"],
         description=row["description"],
         arguments=json.loads(row["arguments"]),
+        created=datetime.fromisoformat(row["created"]),
         run_id=row["run_id"],
-        attempted=moment(row["attempted"]),
+        attempted=bool(row["attempted"]),
         tries=row["tries"],
         misses=row["misses"],
         stop=row["stop"],
         error=row["error"],
-        leased=leased,
     )

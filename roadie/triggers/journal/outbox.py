@@ -1,16 +1,16 @@
 """What is still to be told to others: kept in the journal until they took it, so that nothing is lost on the way."""
 
+import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from roadie.triggers.journal.journal import Journal
-from roadie.triggers.times import after, moment, stamp, utc_now
 
-# Seconds within which a letter is delivered, or somebody else may try.
-_LEASE = 60.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 900.0
-PATIENCE = timedelta(days=1)
+# Pauses of a day in all.
+MOST_TRIES = 104
 
 
 @dataclass(frozen=True)
@@ -25,35 +25,44 @@ class Letter:
 
 
 class Outbox:
-    """The letters of a journal. Each is delivered at least once: twice when the receiver dies right after it."""
+    """The letters of a journal. Each is delivered at least once: twice when the receiver dies right after it.
 
-    def __init__(self, journal: Journal, clock: Callable[[], datetime] = utc_now) -> None:
-        self._journal, self._clock = journal, clock
+    Args:
+        journal: The journal.
+        ticks: Seconds that pass evenly; a clock that is set back must not hold a letter up.
+    """
+
+    def __init__(self, journal: Journal, ticks: Callable[[], float] = time.monotonic) -> None:
+        self._journal, self._ticks = journal, ticks
+        self._due: dict[int, float] = {}
 
     def take(self) -> Letter | None:
         """The next letter to deliver now; None when there is none."""
+        now = self._ticks()
+        later = json.dumps([number for number, due in self._due.items() if due > now])
         with self._journal.writing() as connection:
-            now = self._clock()
             row = connection.execute(
-                "UPDATE outbox SET next_try = ?, tries = tries + 1 WHERE id ="
-                " (SELECT id FROM outbox WHERE next_try <= ? ORDER BY next_try LIMIT 1) RETURNING *",
-                (after(now, _LEASE), stamp(now)),
+                "UPDATE outbox SET tries = tries + 1 WHERE id = (SELECT id FROM outbox"
+                " WHERE id NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT 1) RETURNING *",
+                (later,),
             ).fetchone()
-        created = moment(row["created"]) if row else None
-        return Letter(row["id"], row["key"], row["target"], created, row["tries"]) if created else None
+        if row is None:
+            return None
+        # One whose delivery ends in an error that nobody thought of must not keep the others from their turn.
+        self._due[row["id"]] = now + _LONGEST_PAUSE
+        return Letter(row["id"], row["key"], row["target"], datetime.fromisoformat(row["created"]), row["tries"])
 
     def done(self, letter: Letter) -> None:
         """The letter was delivered, or never will be."""
         with self._journal.writing() as connection:
             connection.execute("DELETE FROM outbox WHERE id = ?", (letter.id,))
+        self._due.pop(letter.id, None)
 
     def postpone(self, letter: Letter) -> bool:
         """Try again later; False when that has been tried for a day, and the letter is given up."""
-        now = self._clock()
-        if now - letter.created >= PATIENCE:
+        if letter.tries >= MOST_TRIES:
             self.done(letter)
             return False
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(letter.tries - 1, 20))
-        with self._journal.writing() as connection:
-            connection.execute("UPDATE outbox SET next_try = ? WHERE id = ?", (after(now, pause), letter.id))
+        self._due[letter.id] = self._ticks() + pause
         return True

@@ -1,12 +1,10 @@
-"""Store events with what is decided about them, many in one synced transaction, before their senders are answered."""
+"""Store events with what is decided about them, all that wait in one synced transaction, before any is answered."""
 
 import asyncio
-import contextlib
 import logging
-import queue
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,8 +19,7 @@ from roadie.triggers.times import utc_now
 __all__ = ["Receipt", "Recorder"]
 
 _log = logging.getLogger(__name__)
-# As many events as one transaction takes before its senders have waited long enough.
-_MOST_EVENTS = 5000
+_Written = tuple[list[list[Receipt]], list[Superseded]]
 
 
 @dataclass(frozen=True)
@@ -30,33 +27,18 @@ class _Request:
     """Events that wait to be stored, and who waits for their receipts."""
 
     events: tuple[Event, ...]
-    loop: asyncio.AbstractEventLoop
     answer: "asyncio.Future[list[Receipt]]"
     since: float
 
-    def resolve(self, receipts: list[Receipt] | None, error: Exception | None = None) -> None:
-        """Hand the receipts, or else the error, to who waits, unless it has gone."""
-        # The loop may have ended while the events were stored.
-        with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(self._resolve, receipts, error)
-
-    def _resolve(self, receipts: list[Receipt] | None, error: Exception | None) -> None:
-        if self.answer.done():
-            return
-        if receipts is None:
-            self.answer.set_exception(error or TriggerError("the events could not be stored; send them again"))
-        else:
-            self.answer.set_result(receipts)
-
 
 class Recorder:
-    """Stores events; one writer thread, one transaction for all that wait.
+    """Stores events. While one transaction is synced, what comes waits for the next one.
 
     Args:
         journal: Where they are stored.
         targets: The models that they may concern.
         metrics: What is counted.
-        accepted: Called (in the writer's thread) after runs were accepted, so that they can be started at once.
+        accepted: Called after runs were accepted, so that they can be started at once.
         clock: The time, in UTC.
     """
 
@@ -70,10 +52,10 @@ class Recorder:
     ) -> None:
         self._journal, self._targets, self._metrics = journal, targets, metrics
         self._accepted, self._clock = accepted, clock
-        self._waiting: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
+        self._waiting: list[_Request] = []
+        self._storing: asyncio.Task[None] | None = None
+        self._writer = ThreadPoolExecutor(1, "recorder")
         self._closed = False
-        self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
-        self._thread.start()
 
     async def record(self, events: Sequence[Event]) -> list[Receipt]:
         """Store `events` and return a receipt for each, in their order, once all of them are on disk.
@@ -83,76 +65,63 @@ class Recorder:
         """
         if self._closed:
             raise TriggerError("the receiver is ending and stores nothing any more; send the events again")
-        loop = asyncio.get_running_loop()
-        request = _Request(tuple(events), loop, loop.create_future(), time.perf_counter())
-        self._waiting.put(request)
+        request = _Request(tuple(events), asyncio.get_running_loop().create_future(), time.perf_counter())
+        self._waiting.append(request)
+        if self._storing is None or self._storing.done():
+            self._storing = asyncio.create_task(self._store_all())
         return await request.answer
 
     def close(self) -> None:
-        """Store what waits, and end."""
+        """Take no more, and wait for what is being stored."""
         self._closed = True
-        self._waiting.put(None)
-        self._thread.join()
+        self._writer.submit(lambda: None).result()
 
-    def _work(self) -> None:
-        while True:
-            group, ending = self._group()
-            try:
-                if group:
-                    self._store(group)
-            except Exception:  # noqa: BLE001 - what cannot be stored is answered; nobody is there to start the thread again
-                _log.exception("the recorder goes on after an error")
-            if ending:
-                return
-
-    def _group(self) -> tuple[list[_Request], bool]:
-        """Everything that waits now, or the next request to come; and whether it was the last."""
-        group: list[_Request] = []
-        count = 0
-        with contextlib.suppress(queue.Empty):
-            while count < _MOST_EVENTS:
-                request = self._waiting.get(block=not group)
-                if request is None:
-                    return group, True
-                group.append(request)
-                count += len(request.events)
-        return group, False
-
-    def _store(self, group: list[_Request]) -> None:
-        try:
-            answers, superseded = self._write(group)
-        except Exception as error:  # noqa: BLE001 - one bad message must not take others with it, nor end the thread
-            if len(group) > 1:
+    async def _store_all(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            if not await self._store(group):
+                # One bad message must not take others with it.
                 for request in group:
-                    self._store([request])
-                return
+                    await self._store([request])
+
+    async def _store(self, group: list[_Request]) -> bool:
+        """Store the group, and answer; False when it has to be tried one by one."""
+        try:
+            written, superseded = await asyncio.get_running_loop().run_in_executor(self._writer, self._write, group)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the senders are answered
+            if len(group) > 1:
+                return False
             if not isinstance(error, TriggerError):
                 _log.exception("events not stored")
-            group[0].resolve(None, error if isinstance(error, TriggerError) else None)
-            return
-        for request, receipts in zip(group, answers, strict=True):
-            request.resolve(receipts)
-        self._count(group, answers, superseded)
-        if any(verdict.action == "start" for receipts in answers for each in receipts for verdict in each.verdicts):
-            self._accepted()
-
-    def _write(self, group: list[_Request]) -> tuple[list[list[Receipt]], list[Superseded]]:
-        with self._journal.writing() as connection:
-            storing = Storing(connection, self._targets, self._clock())
-            answers = [[storing.store(event) for event in request.events] for request in group]
-        return answers, storing.superseded
-
-    def _count(self, group: list[_Request], answers: list[list[Receipt]], superseded: list[Superseded]) -> None:
-        now = time.perf_counter()
-        for request, receipts in zip(group, answers, strict=True):
-            self._metrics.stored(now - request.since)
-            for receipt in receipts:
-                self._metrics.received(receipt.event.source)
-                if not receipt.new:
-                    self._metrics.duplicate(receipt.event.source)
-                    continue
-                for verdict in receipt.verdicts:
-                    if verdict.action != "start":
-                        self._metrics.held_back(verdict.model, verdict.code)
+                error = TriggerError("the events could not be stored; send them again")
+            if not group[0].answer.done():
+                group[0].answer.set_exception(error)
+            return True
+        for request, receipts in zip(group, written, strict=True):
+            # Who does not wait any more is told when it sends them again.
+            if not request.answer.done():
+                request.answer.set_result(receipts)
+            self._count(request, receipts)
         for each in superseded:
             self._metrics.held_back(each.model, "superseded")
+        if any(verdict.action == "start" for receipts in written for each in receipts for verdict in each.verdicts):
+            self._accepted()
+        return True
+
+    def _write(self, group: list[_Request]) -> _Written:
+        with self._journal.writing() as connection:
+            storing = Storing(connection, self._targets, self._clock())
+            written = [[storing.store(event) for event in request.events] for request in group]
+        self._journal.shrink()
+        return written, storing.superseded
+
+    def _count(self, request: _Request, receipts: list[Receipt]) -> None:
+        self._metrics.stored(time.perf_counter() - request.since)
+        for receipt in receipts:
+            self._metrics.received(receipt.event.source)
+            if not receipt.new:
+                self._metrics.duplicate(receipt.event.source)
+                continue
+            for verdict in receipt.verdicts:
+                if verdict.action != "start":
+                    self._metrics.held_back(verdict.model, verdict.code)

@@ -27,7 +27,6 @@ class RunRow:
         version: The version that it deployed; may be empty.
         image: The image that it pushed, by digest where that is known; may be empty.
         commits: The commits that it made in the GitOps repository, in their order.
-        arguments: The pipeline's arguments.
     """
 
     key: str
@@ -46,7 +45,6 @@ class RunRow:
     version: str
     image: str
     commits: tuple[str, ...]
-    arguments: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -76,8 +74,8 @@ class Decided:
 class Entry:
     """An event in the journal, and what was decided about it.
 
-    `id` counts up in the order of receipt, `seen` is how often the event was sent; the rest is as in
-    :class:`roadie.triggers.events.Event`.
+    `id` counts up in the order of receipt, `seen` is how often the event was sent, `told` are the labels that tell the
+    alert from others, in a few short texts; the rest is as in :class:`roadie.triggers.events.Event`.
     """
 
     id: int
@@ -90,8 +88,16 @@ class Entry:
     summary: str
     happened: str
     names: Mapping[str, str]
-    labels: Mapping[str, str]
+    told: tuple[str, ...]
     verdicts: tuple[Decided, ...]
+
+
+@dataclass(frozen=True)
+class Details:
+    """What is large about a run and its event: the alert's labels, and the pipeline's arguments."""
+
+    labels: Mapping[str, str]
+    arguments: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -105,13 +111,13 @@ class Intent:
         name: The run's display name.
         description: The run's description.
         arguments: The pipeline's arguments.
+        created: When the event was accepted.
         run_id: The engine's id of its run; empty before that is known.
-        attempted: When a create was last sent; None when none ever was.
+        attempted: Whether a create was ever sent.
         tries: How many creates were sent.
         misses: How many looks in a row did not find its run.
         stop: Why its run is to be stopped; empty when it is not.
         error: What kept its run from starting the last time; may be empty.
-        leased: Whether this receiver may create its run.
     """
 
     key: str
@@ -120,10 +126,10 @@ class Intent:
     name: str
     description: str
     arguments: Mapping[str, Any]
+    created: datetime
     run_id: str
-    attempted: datetime | None
+    attempted: bool
     tries: int
     misses: int
     stop: str
     error: str
-    leased: bool

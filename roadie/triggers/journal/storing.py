@@ -10,6 +10,7 @@ from roadie.errors import TriggerError
 from roadie.triggers.events import Event
 from roadie.triggers.rules.arguments import Order, Target, order
 from roadie.triggers.rules.deciding import History, Verdict, decide, superseded
+from roadie.triggers.senders.reading import line
 from roadie.triggers.times import moment, stamp
 
 
@@ -30,6 +31,19 @@ class Superseded:
     key: str
 
 
+# What is said of an alert's labels in a line: those that every alert has that retrains are said in other words.
+_SAID, _SAID_TO_MODELS = {"alertname"}, {"alertname", "model", "retrain", "severity"}
+_MOST_TOLD, _LONGEST_TOLD = 5, 80
+
+
+def telling(labels: Mapping[str, str], concerns: bool) -> list[str]:
+    """The labels by which one alert of a name is told from another, and why it concerns no model; a few short texts."""
+    said = _SAID_TO_MODELS if concerns else _SAID
+    names = sorted((name for name in labels if name not in said), key=lambda name: (name not in _SAID_TO_MODELS, name))
+    told = [line(f"{name}={labels[name]}", _LONGEST_TOLD) for name in names[:_MOST_TOLD]]
+    return [*told, f"and {len(names) - _MOST_TOLD} more"] if len(names) > _MOST_TOLD else told
+
+
 class Storing:
     """Stores events in an open transaction; remembers what they change about each model, and what was superseded."""
 
@@ -48,7 +62,7 @@ class Storing:
         if seen:
             return Receipt(event, False, self._repeated(seen["id"], seen["received"]))
         pairs = [self._ordered(event, verdict) for verdict in decide(event, self._models, self, self._now)]
-        number = self._insert(event)
+        number = self._insert(event, any(verdict.model for verdict, _ in pairs))
         for verdict, ordered in pairs:
             self._db.execute(
                 "INSERT INTO decisions (event, model, action, code, why, key) VALUES (?, ?, ?, ?, ?, ?)",
@@ -89,10 +103,11 @@ class Storing:
         except TriggerError as error:
             return replace(verdict, action="hold", code="template", why=str(error)), None
 
-    def _insert(self, event: Event) -> int:
+    def _insert(self, event: Event, concerns: bool) -> int:
+        """Store the event; of one that concerns no model, whoever sends it, no more than what is shown of it."""
         row = self._db.execute(
             "INSERT INTO events (identity, received, last_seen, source, kind, subject, status, summary, happened,"
-            " names, labels) VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) RETURNING id",
+            " names, labels, told) VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) RETURNING id",
             (
                 event.identity,
                 stamp(self._now),
@@ -103,7 +118,8 @@ class Storing:
                 event.summary,
                 event.happened,
                 json.dumps(dict(event.names)),
-                json.dumps(dict(event.labels)),
+                json.dumps(dict(event.labels) if concerns else {}),
+                json.dumps(telling(event.labels, concerns)),
             ),
         ).fetchone()
         return int(row["id"])
@@ -139,7 +155,7 @@ class Storing:
         ).fetchall()
         self.superseded += [Superseded(row["model"], row["key"]) for row in waiting]
         self._db.execute(
-            "UPDATE intents SET stop = ?, next_look = '' WHERE key IN (SELECT key FROM intents WHERE model = ?"
+            "UPDATE intents SET stop = ? WHERE key IN (SELECT key FROM intents WHERE model = ?"
             " AND state IN ('starting', 'running') ORDER BY event LIMIT ?) AND stop = ''",
             (why, verdict.model, count - len(waiting)),
         )

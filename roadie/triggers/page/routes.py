@@ -16,7 +16,7 @@ from roadie.errors import TriggerError
 from roadie.gitops import Deployment
 from roadie.triggers import secrets
 from roadie.triggers.config import Config
-from roadie.triggers.journal.rows import Entry, RunRow
+from roadie.triggers.journal.rows import Details, Entry, RunRow
 from roadie.triggers.page import rendering, view, words
 from roadie.triggers.times import utc_now
 from roadie.triggers.web.hooks import note
@@ -43,6 +43,9 @@ class Told(Protocol):
 
     def entry_of(self, key: str) -> Entry | None:
         """The event that the run with this key was accepted for."""
+
+    def details(self, key: str) -> Details | None:
+        """What is large about the run with this key."""
 
 
 class Deployed(Protocol):
@@ -135,9 +138,9 @@ class _Pages:
     def run(self, request: Request) -> Response:
         """One run, from the event to what is deployed."""
         key, now, deployed = request.path_params["key"], self._clock(), self._deployed()
-        entry = self._journal.entry_of(key)
+        entry, details = self._journal.entry_of(key), self._journal.details(key)
         rows = deployed.rows if deployed else ()
-        story = view.story_view(key, entry, rows, now, self._repository) if entry else None
+        story = view.story_view(key, entry, details, rows, now, self._repository) if entry and details else None
         if not story:
             return self._nothing(request, "There is no such run; it may be older than what the journal keeps.")
         if not story.run:

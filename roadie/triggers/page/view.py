@@ -1,14 +1,15 @@
 """What the page shows, from what the journal and the GitOps repository say. Pure: rows and a clock in, views out."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
 from roadie.gitops import Deployment
-from roadie.triggers.journal.rows import Decided, Entry, RunRow
+from roadie.triggers.credentials import redact
+from roadie.triggers.journal.rows import Decided, Details, Entry, RunRow
 from roadie.triggers.page import words
 from roadie.triggers.page.words import Commit, Moment
 
@@ -56,16 +57,11 @@ class VerdictView:
         return {"start": "accepted", "hold": "held back"}.get(self.action, "ignored")
 
 
-# Labels that are said in other words, or that every alert has that retrains.
-_TOLD = {"alertname", "model", "retrain", "severity"}
-_MOST_LABELS, _LONGEST_LABEL = 5, 80
-
-
 @dataclass(frozen=True)
 class EventView:
     """An event of the journal: `url` opens what raised it; `commit` is what was pushed.
 
-    `labels` tell one alert of a name from another: those that the summary and the verdicts do not say already.
+    `labels` tell one alert of a name from another, a few in short.
     """
 
     id: int
@@ -182,17 +178,9 @@ def event_view(entry: Entry, now: datetime, repository: str) -> EventView:
         last_seen=words.moment(entry.last_seen, now),
         url=words.web_address(names.get("generator_url", "")),
         commit=words.commit(names.get("repository", ""), names.get("sha", "")),
-        labels=tuple(_telling(entry.labels)),
+        labels=tuple(map(_line, entry.told)),
         verdicts=tuple(_verdict(decided, now, repository) for decided in entry.verdicts),
     )
-
-
-def _telling(labels: Mapping[str, str]) -> Iterator[str]:
-    told = {name: value for name, value in sorted(labels.items()) if name not in _TOLD}
-    for name, value in list(told.items())[:_MOST_LABELS]:
-        yield _line(f"{name}={value}")[:_LONGEST_LABEL]
-    if len(told) > _MOST_LABELS:
-        yield f"and {len(told) - _MOST_LABELS} more"
 
 
 def _verdict(decided: Decided, now: datetime, repository: str) -> VerdictView:
@@ -241,7 +229,7 @@ def model_view(
 
 
 def story_view(
-    key: str, entry: Entry, deployments: Iterable[Deployment], now: datetime, repository: str
+    key: str, entry: Entry, details: Details, deployments: Iterable[Deployment], now: datetime, repository: str
 ) -> Story | None:
     """The chain of the run with this key; None where the event led to none."""
     decided = next((each for each in entry.verdicts if each.key == key), None)
@@ -253,9 +241,9 @@ def story_view(
         event=event_view(entry, now, repository),
         why=_line(decided.why),
         run=run_view(row, now, repository) if row else None,
-        arguments={name: _plain(value) for name, value in row.arguments.items()} if row else {},
-        facts={name: value for name, value in entry.names.items() if value},
-        labels=dict(sorted(entry.labels.items())),
+        arguments={name: _plain(value) for name, value in details.arguments.items()} if row else {},
+        facts={name: redact(value) for name, value in entry.names.items() if value},
+        labels={name: redact(value) for name, value in sorted(details.labels.items())},
         places=tuple(
             place_view(each, now, repository)
             for each in deployed
@@ -266,8 +254,9 @@ def story_view(
 
 def _plain(value: Any) -> str:
     """An argument as text: text as it is, all else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return redact(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def _line(text: str) -> str:
+    text = redact(text)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -1,6 +1,5 @@
 """What is deployed where, as the GitOps repository said when it was last read; for the page, and for runs' commits."""
 
-import json
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -52,16 +51,5 @@ class Deployed:
 
     def _note(self, row: "Deployment") -> None:
         """Note the row's commit, and what it deployed, with the run that it names."""
-        run_id = next(iter(row.trailers.get(_RUN, ())), "")
-        with self._journal.writing() as connection:
-            found = connection.execute(
-                "SELECT key, commits, arguments FROM intents WHERE run_id = ? AND run_id <> ''", (run_id,)
-            ).fetchone()
-            commits = json.loads(found["commits"]) if found else []
-            if found is None or row.commit in commits:
-                return
-            image = f"{json.loads(found['arguments']).get('image', '')}@{row.digest}".strip("@")
-            connection.execute(
-                "UPDATE intents SET commits = ?, decision = 'promote', version = ?, image = ? WHERE key = ?",
-                (json.dumps([*commits, row.commit]), row.version, image, found["key"]),
-            )
+        if run_id := next(iter(row.trailers.get(_RUN, ())), ""):
+            self._journal.note_deployed(run_id, row.commit, row.version, row.digest)

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any
 
 from roadie.errors import RunError
@@ -10,7 +9,6 @@ from roadie.runs import ENDED, Engine, Run
 from roadie.triggers.journal.intents import Intents
 from roadie.triggers.journal.rows import Facts, Intent
 from roadie.triggers.metrics import Metrics
-from roadie.triggers.times import utc_now
 from roadie.triggers.work.starting import stop_others
 
 _log = logging.getLogger(__name__)
@@ -30,7 +28,6 @@ class Follower:
         refresh: Looks up in the GitOps repository what runs have deployed.
         on_end: Targets of the outbox that are told when a run ends.
         every: Seconds between two looks at a run.
-        clock: The time, in UTC.
     """
 
     def __init__(
@@ -42,10 +39,9 @@ class Follower:
         refresh: Callable[[], None] = lambda: None,
         on_end: Sequence[str] = (),
         every: float = 10.0,
-        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._intents, self._engine, self._metrics = intents, engine, metrics
-        self._refresh, self._on_end, self._every, self._clock = refresh, on_end, every, clock
+        self._refresh, self._on_end, self._every = refresh, on_end, every
         self._refreshed = False
 
     def follow_all(self) -> bool:
@@ -64,7 +60,8 @@ class Follower:
 
     def _follow(self, intent: Intent) -> bool:
         run = self._engine.look(intent.run_id)
-        if run is None or run.state in ENDED or self._may_be_two(intent):
+        # A create that was sent before may only take effect now.
+        if run is None or run.state in ENDED or (intent.attempted and not self._intents.settled(intent, times=2)):
             run = self._the_oldest(intent, run)
         self._intents.looked(intent, run)
         if run is None:
@@ -75,12 +72,6 @@ class Follower:
             _log.info("run stopped", extra={"fields": {"run": intent.name, "why": intent.stop}})
             self._engine.stop(run.id)
         return False
-
-    def _may_be_two(self, intent: Intent) -> bool:
-        """Whether a create that was sent before may only take effect now."""
-        if intent.attempted is None:
-            return False
-        return self._clock() < intent.attempted + timedelta(seconds=2 * self._intents.settle)
 
     def _the_oldest(self, intent: Intent, run: Run | None) -> Run | None:
         """The oldest run of the intent's name, with the others stopped; `run`, where none is listed."""
@@ -111,7 +102,9 @@ class Follower:
 
     def _close(self, intent: Intent, state: str, error: str, run: Run | None = None) -> None:
         at, facts = (run.ended, facts_of(run.outcome)) if run else (None, Facts())
-        if self._intents.ended(intent, state, error, at=at, facts=facts, tell=self._on_end):
+        # One that had ended before its event came was told by the receiver whose journal was lost.
+        tell = () if at and at < intent.created else self._on_end
+        if self._intents.ended(intent, state, error, at=at, facts=facts, tell=tell):
             self._metrics.ended(intent.model, state)
             level = logging.INFO if state == "succeeded" else logging.WARNING
             _log.log(level, "run ended", extra={"fields": {"run": intent.name, "state": state, "why": error}})

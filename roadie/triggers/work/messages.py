@@ -12,7 +12,7 @@ _LONGEST = 500
 _SAID = {"canceled": "was canceled"}
 
 
-def as_json(run: RunRow, entry: Entry) -> Mapping[str, Any]:
+def as_json(run: RunRow, entry: Entry, labels: Mapping[str, str]) -> Mapping[str, Any]:
     """Everything about the run and the event that it was started for."""
     return {
         "model": run.model,
@@ -37,7 +37,7 @@ def as_json(run: RunRow, entry: Entry) -> Mapping[str, Any]:
             "summary": entry.summary,
             "happened": entry.happened,
             "names": dict(entry.names),
-            "labels": dict(entry.labels),
+            "labels": dict(labels),
         },
     }
 

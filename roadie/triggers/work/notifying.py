@@ -78,25 +78,25 @@ class Notifier:
         return True
 
     def _deliver(self, letter: Letter) -> None:
-        entry = self._journal.entry_of(letter.key)
+        entry, details = self._journal.entry_of(letter.key), self._journal.details(letter.key)
         run = next((each.run for each in entry.verdicts if each.key == letter.key), None) if entry else None
-        if entry is None or run is None:
+        if entry is None or details is None or run is None:
             return  # pruned since
         if letter.target == SILENCE:
-            self._silence(letter, run, entry)
+            self._silence(letter, run, details.labels)
         elif notify := self._targets.get(letter.target):
-            self._post(notify, run, entry)
+            self._post(notify, run, entry, details.labels)
         else:
             _log.warning("nobody to tell", extra={"fields": {"target": letter.target, "run": run.name}})
 
-    def _post(self, notify: Notify, run: RunRow, entry: Entry) -> None:
-        payload = as_slack(run, entry) if notify.format == "slack" else as_json(run, entry)
+    def _post(self, notify: Notify, run: RunRow, entry: Entry, labels: Mapping[str, str]) -> None:
+        payload = as_slack(run, entry) if notify.format == "slack" else as_json(run, entry, labels)
         # The same for every try, so that who gets it twice can tell (draft-ietf-httpapi-idempotency-key-header).
         post(secrets.read(notify.url), payload, {"Idempotency-Key": f"{run.key}-{run.state}"})
 
-    def _silence(self, letter: Letter, run: RunRow, entry: Entry) -> None:
+    def _silence(self, letter: Letter, run: RunRow, labels: Mapping[str, str]) -> None:
         """Silence the alert for what is left of the time since its run was started, as long as that goes on."""
         silence = self._config.alertmanager.silence if self._config.alertmanager else None
         left = (letter.created + silence - self._clock()) if silence else timedelta(0)
         if self._silencer and left > timedelta(0) and run.ended is None:
-            self._silencer.silence(entry.labels, left, run.key, f"{run.name} retrains {run.model}")
+            self._silencer.silence(labels, left, run.key, f"{run.name} retrains {run.model}")

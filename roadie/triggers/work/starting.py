@@ -73,8 +73,8 @@ class Starter:
         return True
 
     def _create(self, intent: Intent) -> list[Run]:
-        """Create the run, if this receiver may; what then has the intent's name."""
-        if not intent.leased:
+        """Create the run, if it may be by now; what then has the intent's name."""
+        if not self._intents.settled(intent):
             return []  # a create may still be on its way
         target = self._targets.get(intent.model)
         if intent.stop or target is None:
@@ -114,8 +114,6 @@ class Starter:
         """How many rows there are to train on; None where that does not matter."""
         if not target.model.min_new_rows:
             return None
-        # Longer than counting can take, so that nobody else begins to count.
-        self._intents.renew(intent, counting.SECONDS + self._intents.settle)
         declared = target.pipeline.parameters.get("charts")
         return self._count(str(intent.arguments.get("charts") or (declared.default if declared else "")))
 
@@ -133,7 +131,8 @@ class Starter:
     def _adopt(self, intent: Intent, found: Sequence[Run]) -> None:
         """Take the oldest run for the intent's own, and stop the others."""
         keep = found[0]
-        if self._intents.started(intent, keep, self._on_start if intent.reason == "alert" else ()):
+        silence = intent.reason == "alert" and keep.state not in ENDED
+        if self._intents.started(intent, keep, self._on_start if silence else ()):
             self._metrics.started(intent.model)
             _log.info("run started", extra={"fields": {"run": intent.name, "id": keep.id}})
         stop_others(self._engine, found)

@@ -20,7 +20,7 @@ from roadie.triggers.work.notifying import SILENCE, Notifier, targets_of
 from roadie.triggers.work.pipelines import Pipelines
 from roadie.triggers.work.starting import Starter
 
-# Seconds between looks at what another receiver may have left, or a clock has brought about.
+# Seconds between looks at what has come to be due.
 _IDLE = 2.0
 _BETWEEN_LETTERS = 2.0
 _BETWEEN_MEASUREMENTS = 1.0

@@ -1,18 +1,20 @@
 """What a journal and a GitOps repository might tell, for the tests of the page."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from roadie.gitops import Deployment
 from roadie.triggers.config import Config
-from roadie.triggers.journal.rows import Decided, Entry, RunRow
+from roadie.triggers.journal.rows import Decided, Details, Entry, RunRow
 
 NOW = datetime(2026, 3, 14, 9, 26, 53, tzinfo=UTC)
 REPOSITORY = "https://git.example.com/music/mlops-gitops.git"
 IMAGE = f"registry.example.com:5000/music/jukebox@sha256:{'5e' * 32}"
 VERSION = "0123456789-89abcdef0123"
+LABELS = {"alertname": "JukeboxDrift", "model": "jukebox", "retrain": "true"}
+ARGUMENTS = {"charts": "s3://charts/", "seed": 7, "gate": {"metric": "log_loss"}, "note": ""}
 HOOK = {"secret": {"env": "SECRET"}}
 CONFIG = Config.model_validate(
     {
@@ -42,7 +44,6 @@ def run(key: str = "c0ffee000001", **changes: Any) -> RunRow:
         version=VERSION,
         image=IMAGE,
         commits=("a" * 40, "b" * 40),
-        arguments={"charts": "s3://charts/", "seed": 7, "gate": {"metric": "log_loss"}, "note": ""},
     )
     return replace(row, **changes)
 
@@ -79,7 +80,7 @@ def alert(number: int = 1, *verdicts: Decided, **changes: Any) -> Entry:
         summary="JukeboxDrift fires: energy has drifted",
         happened="2026-03-14T08:26:00.000Z",
         names={"alertname": "JukeboxDrift", "generator_url": "https://prometheus.example.com/graph?g0.expr=drift"},
-        labels={"alertname": "JukeboxDrift", "model": "jukebox", "retrain": "true"},
+        told=(),
         verdicts=verdicts,
     )
     return replace(entry, **changes)
@@ -118,6 +119,8 @@ class Told:
     """A journal that tells what it was given, newest first."""
 
     entries: Sequence[Entry] = ()
+    labels: Mapping[str, str] = field(default_factory=lambda: LABELS)
+    arguments: Mapping[str, Any] = field(default_factory=lambda: ARGUMENTS)
 
     def timeline(self, limit: int, before: int | None = None, model: str = "") -> list[Entry]:
         """The newest entries."""
@@ -128,6 +131,10 @@ class Told:
         """The newest runs."""
         rows = [each.run for entry in self.entries for each in entry.verdicts if each.run]
         return [row for row in rows if model in ("", row.model)][:limit]
+
+    def details(self, key: str) -> Details | None:
+        """Of every run the same."""
+        return Details(self.labels, self.arguments)
 
     def entry_of(self, key: str) -> Entry | None:
         """The event of a run."""

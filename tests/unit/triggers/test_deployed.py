@@ -75,7 +75,7 @@ def test_a_run_on_a_cluster_gets_version_image_and_commits_from_the_repository(
 ) -> None:
     clock = Clock()
     engine, wanted = MemoryEngine(clock), targets(parameters={"image": "registry.example/jukebox"})
-    intents = Intents(journal, 1.0, clock)
+    intents = Intents(journal, 1.0, clock, clock.ticks)
     deployed = Deployed(GitOps(repository=repository), journal, clock)
     store(journal, wanted, [alert()])
     Starter(intents, engine, wanted, Metrics(), Pipelines(tmp_path)).start_next()
@@ -83,7 +83,7 @@ def test_a_run_on_a_cluster_gets_version_image_and_commits_from_the_repository(
     deploy(repository, "stage", "somebody-elses")
     engine.set("run-1", state="succeeded")
     clock.forward(seconds=11)
-    Follower(intents, engine, Metrics(), refresh=deployed.refresh, clock=clock).follow_all()
+    Follower(intents, engine, Metrics(), refresh=deployed.refresh).follow_all()
 
     run = the_run(journal)
     assert (run.state, run.decision, run.version) == ("succeeded", "promote", "v7")
@@ -95,13 +95,13 @@ def test_a_run_on_a_cluster_gets_version_image_and_commits_from_the_repository(
 def test_a_commit_that_comes_after_the_end_is_added(repository: str, journal: Journal, tmp_path: Path) -> None:
     clock = Clock()
     engine, wanted = MemoryEngine(clock), targets()
-    intents = Intents(journal, 1.0, clock)
+    intents = Intents(journal, 1.0, clock, clock.ticks)
     deployed = Deployed(GitOps(repository=repository), journal, clock)
     store(journal, wanted, [alert()])
     Starter(intents, engine, wanted, Metrics(), Pipelines(tmp_path)).start_next()
     engine.set("run-1", state="succeeded")
     clock.forward(seconds=11)
-    Follower(intents, engine, Metrics(), refresh=deployed.refresh, clock=clock).follow_all()
+    Follower(intents, engine, Metrics(), refresh=deployed.refresh).follow_all()
     assert the_run(journal).commits == ()
     in_test, in_stage = deploy(repository, "test", "run-1"), deploy(repository, "stage", "run-1")
     deployed.refresh()

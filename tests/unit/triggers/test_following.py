@@ -104,13 +104,3 @@ def test_a_run_that_was_superseded_before_its_create_was_sent_is_held_back(
     assert [run.state for run in receiver.journal.runs()] == ["running"]
     assert len(engine.runs) == 1
     assert receiver.counted('roadie_events_held_back_total{code="superseded",model="jukebox"} 1.0')
-
-
-def test_the_end_is_told_once_by_two_receivers(make: Make, engine: MemoryEngine) -> None:
-    first, second = make(), make()
-    store(first.journal, first.wanted, [alert()])
-    first.start_all()
-    engine.set("run-1", state="succeeded")
-    first.follow()
-    second.follow()
-    assert first.told() == 1

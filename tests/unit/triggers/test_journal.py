@@ -2,6 +2,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from roadie.errors import TriggerError
-from roadie.triggers.journal.database import FORMAT
+from roadie.triggers.journal.database import FORMAT, claim
 from roadie.triggers.journal.journal import Journal
 from tests.unit.triggers.world import NOON, alert, alerts, push, store, targets, verdict
 
@@ -41,13 +42,15 @@ def test_an_event_is_stored_with_what_was_decided_and_the_run_that_waits(journal
     store(journal, targets(), [alert(region="eu")])
     (entry,) = journal.timeline(10)
     assert (entry.source, entry.kind, entry.status, entry.seen) == ("alertmanager", "alert", "firing", 1)
-    assert entry.labels["region"] == "eu"
+    assert entry.told == ("region=eu",)
     assert entry.received == entry.last_seen == NOON
     (decided,) = entry.verdicts
     assert (decided.model, decided.action, decided.code) == ("jukebox", "start", "accepted")
     assert decided.run is not None
     assert (decided.run.state, decided.run.key, decided.run.created) == ("waiting", decided.key, NOON)
-    assert decided.run.arguments["model_name"] == "jukebox"
+    details = journal.details(decided.key)
+    assert details is not None
+    assert (details.labels["region"], details.arguments["model_name"]) == ("eu", "jukebox")
     assert journal.runs() == [decided.run]
 
 
@@ -248,7 +251,7 @@ def test_a_page_that_was_damaged_is_told_where_it_is_read(tmp_path: Path) -> Non
         file.seek(3 * 4096)
         file.write(os.urandom(path.stat().st_size - 3 * 4096))
     with pytest.raises(TriggerError, match="is damaged"):
-        Journal(path).timeline(999)
+        Journal(path).check()
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
@@ -332,3 +335,122 @@ def test_a_file_that_may_not_be_written_is_told(tmp_path: Path) -> None:
 def test_writing_shows_whether_the_disk_takes_it(journal: Journal) -> None:
     journal.check()
     journal.check()
+
+
+def test_a_journal_of_format_1_is_taken_over_with_all_that_is_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(Path(__file__).with_name("journal_1.sql").read_text())
+        connection.execute(
+            "INSERT INTO events (id, identity, received, last_seen, source, kind, subject, status, summary, happened,"
+            " names, labels)"
+            " VALUES (1, 'i', ?1, ?1, 'alertmanager', 'alert', 's', 'firing', 'Drift fires', ?1, '{}', '{}')",
+            ("2026-01-31T12:00:00.000Z",),
+        )
+        connection.execute("INSERT INTO outbox (key, target, created, next_try) VALUES ('k', 't', '2026', '2026')")
+        connection.execute("PRAGMA user_version = 1")
+    journal = Journal(path)
+    assert [entry.summary for entry in journal.timeline(9)] == ["Drift fires"]
+    assert store(journal, targets(), [alert()])[0].new
+    with journal.reading() as connection:
+        assert connection.execute("SELECT count(*) FROM outbox").fetchone()[0] == 1
+    journal.close()
+
+
+def test_an_error_in_a_transaction_leaves_no_lock_though_somebody_keeps_its_cursor(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.db", patience=0.1)
+    store(journal, targets(max_active=9), alerts(3))
+    kept = []
+    with pytest.raises(TriggerError), journal.writing() as connection:
+        kept.append(connection.execute("SELECT * FROM events"))
+        kept[0].fetchone()
+        raise sqlite3.DatabaseError("a page is damaged")
+    # The cursor is what a traceback keeps alive.
+    assert kept
+    store(journal, targets(max_active=9), [alert("another")])
+
+
+@pytest.mark.parametrize("how", ["cut", "overwritten"])
+def test_a_file_that_is_damaged_while_it_is_used_is_told_by_the_check(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "journal.db"
+    journal = Journal(path, patience=0.5)
+    store(journal, targets(max_active=9), alerts(500))
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    journal.check()
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        if how == "cut":
+            file.truncate(size // 2)
+        else:
+            file.seek(size // 2)
+            file.write(b"\xa5" * 2000)
+    journal._prove_at = 0.0
+    with pytest.raises(TriggerError, match=r"is damaged .*; put its backup there"):
+        journal.check()
+    # Found once, it is told until somebody has mended it.
+    with pytest.raises(TriggerError, match="is damaged"):
+        journal.check()
+
+
+def test_damage_that_a_sender_meets_first_is_told_by_the_next_check(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    journal = Journal(path, patience=0.5)
+    journal.check()
+    with pytest.raises(TriggerError, match="is damaged"), journal.writing():
+        error = sqlite3.DatabaseError("database disk image is malformed")
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+    with pytest.raises(TriggerError, match="is damaged"):
+        journal.check()
+
+
+# Its size
+
+
+def test_what_concerns_no_model_is_stored_without_its_labels(journal: Journal) -> None:
+    labels = {f"label_{number}": "x" * 1000 for number in range(60)}
+    store(journal, targets(), [alert(str(number), model="nobody", **labels) for number in range(20)])
+    with journal.reading() as connection:
+        assert connection.execute("SELECT max(length(labels)), max(length(told)) FROM events").fetchone()[0] == 2
+    assert journal.timeline(1)[0].told[0] == "model=nobody"
+
+
+def test_a_page_of_the_timeline_is_small_whatever_labels_there_are(journal: Journal) -> None:
+    labels = {f"label_{number}": "x" * 1000 for number in range(60)}
+    store(journal, targets(max_active=99), [alert(str(number), **labels) for number in range(50)])
+    tracemalloc.start()
+    entries, runs = journal.timeline(50), journal.runs(limit=12)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (len(entries), len(runs)) == (50, 12)
+    assert most < 1_000_000
+
+
+def test_beyond_its_size_the_oldest_events_that_started_nothing_go_first(journal: Journal) -> None:
+    store(journal, targets(max_active=9), [alert("first")])
+    store(journal, targets(), [alert(f"{number:x}", model="nobody") for number in range(3000)])
+    set_states(journal, "succeeded")
+    store(journal, targets(max_active=9), [alert("last")])
+    with journal.reading() as connection:
+        before = connection.execute("PRAGMA page_count").fetchone()[0] * 4096
+    assert 1000 <= journal.shrink(before // 2) < 3000
+    assert journal.entry_of(journal.runs()[-1].key) is not None
+    assert len(journal.runs()) == 2
+    assert journal.shrink(0) > 0
+    # What has not ended, and the newest run of each model, stay in any case.
+    assert len(journal.timeline(9999)) == len(journal.runs()) == 2
+
+
+# One receiver
+
+
+def test_a_journal_is_one_receiver_s_until_its_process_ends(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    lock = claim(path)
+    with pytest.raises(TriggerError, match="another receiver works on the journal"):
+        claim(path, seconds=0.2)
+    # Reading, as tests and people do, needs no lock.
+    Journal(path).close()
+    lock.close()
+    claim(path, seconds=0).close()

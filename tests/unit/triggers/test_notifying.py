@@ -78,7 +78,7 @@ class World:
         (folder / "url").write_text(f"{url}\n")
         notify = [{"url": {"file": str(folder / "url")}, "format": form}]
         self.config = Config.model_validate({"notify": notify, **settings})
-        self.outbox = Outbox(self.journal, self.clock)
+        self.outbox = Outbox(self.journal, self.clock.ticks)
         self.silences: list[tuple[dict[str, str], timedelta, str, str]] = []
         self.notifier = Notifier(self.config, self.journal, self.outbox, self, self.clock)
 
@@ -89,7 +89,7 @@ class World:
     def start(self, **labels: str) -> None:
         """Start a run; Alertmanager is to know."""
         store(self.journal, targets(), [alert(**labels)])
-        self.intents = Intents(self.journal, 1.0, self.clock)
+        self.intents = Intents(self.journal, 1.0, self.clock, self.clock.ticks)
         intent = self.intents.claim({"jukebox": 1}, 1.0)
         assert intent
         self.intent = intent
@@ -175,9 +175,21 @@ def test_a_receiver_that_dies_while_it_tells_leaves_that_to_the_next_one(world: 
         pass  # taken, and dead
     world.deliver_all()
     assert hook.got == []
-    world.clock.forward(seconds=61)
+    world.notifier = Notifier(world.config, world.journal, Outbox(world.journal), world, world.clock)
     world.deliver_all()
     assert len(hook.got) == 1
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_set_holds_no_news_up(world: World, hook: Hook, hours: int) -> None:
+    hook.answers = [500]
+    world.end()
+    world.deliver_all()
+    assert len(hook.got) == 1
+    world.clock.set(hours=hours)
+    world.clock.forward(seconds=6)
+    world.deliver_all()
+    assert len(hook.got) == 2
 
 
 def test_no_address_is_in_an_error_or_a_log(

@@ -13,11 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roadie.triggers.journal.rows import Decided, Entry
+from roadie.triggers.journal.rows import Decided, Details, Entry
+from roadie.triggers.journal.storing import telling
 from roadie.triggers.page import rendering, view, words
 from tests.unit.triggers.page_rows import (
+    ARGUMENTS,
     CONFIG,
     IMAGE,
+    LABELS,
     NOW,
     REPOSITORY,
     VERSION,
@@ -32,6 +35,7 @@ from tests.unit.triggers.page_rows import (
     waiting,
 )
 
+DETAILS = Details(LABELS, ARGUMENTS)
 FRAME = rendering.Frame(words.moment(NOW, NOW), tuple(CONFIG.models))
 HOSTILE = "</title></style><script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7 * 7 }}"
 
@@ -89,10 +93,10 @@ def overview(
     return Reading(document)
 
 
-def story(entry: Entry, known: Known | None = None) -> Reading:
+def story(entry: Entry, known: Known | None = None, details: Details = DETAILS) -> Reading:
     """The page of the run that the first verdict about `entry` led to."""
     known = known or Known()
-    told = view.story_view(entry.verdicts[0].key, entry, known.rows, NOW, REPOSITORY)
+    told = view.story_view(entry.verdicts[0].key, entry, details, known.rows, NOW, REPOSITORY)
     assert told
     assert told.run
     return Reading(rendering.render_story(FRAME, told, told.run))
@@ -206,8 +210,8 @@ def test_nothing_from_outside_becomes_markup_or_a_link() -> None:
         decision_reason=HOSTILE,
         image=HOSTILE,
         commits=(HOSTILE,),
-        arguments={HOSTILE: HOSTILE, "b": [HOSTILE]},
     )
+    details = Details({HOSTILE: HOSTILE}, {HOSTILE: HOSTILE, "b": [HOSTILE]})
     names = {"generator_url": "javascript:alert(1)", "repository": "javascript:alert(1)//", "sha": HOSTILE}
     entry = alert(
         1,
@@ -218,11 +222,11 @@ def test_nothing_from_outside_becomes_markup_or_a_link() -> None:
         kind=HOSTILE,
         happened=HOSTILE,
         names=names,
-        labels={HOSTILE: HOSTILE},
+        told=(HOSTILE,),
     )
     bad = deployment(version=HOSTILE, digest=HOSTILE, commit=HOSTILE)
     frame = replace(FRAME, models=(HOSTILE, "jukebox"), model=HOSTILE)
-    for shown in (overview([entry], Known((bad,), error=HOSTILE), frame), story(entry)):
+    for shown in (overview([entry], Known((bad,), error=HOSTILE), frame), story(entry, details=details)):
         assert {tag for tag, _ in shown.tags}.isdisjoint({"script", "img"})
         assert not [name for _, attributes in shown.tags for name in attributes if name.startswith("on")]
         assert not [link for link in shown.links if not re.match(r"https?://|\./|\.\./|\?|#", link)]
@@ -232,8 +236,8 @@ def test_nothing_from_outside_becomes_markup_or_a_link() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.text(), st.text(), st.text())
 def test_whatever_a_label_holds_the_page_has_the_same_tags(summary: str, label: str, value: str) -> None:
-    plain = [tag for tag, _ in story(alert(1, accepted(run()), summary="x", labels={"x": "y"})).tags]
-    shown = story(alert(1, accepted(run()), summary=summary, labels={label: value or "y"}))
+    plain = [tag for tag, _ in story(alert(1, accepted(run()), summary="x"), details=Details({"x": "y"}, {})).tags]
+    shown = story(alert(1, accepted(run()), summary=summary), details=Details({label: value or "y"}, {}))
     assert [tag for tag, _ in shown.tags] == plain
 
 
@@ -306,7 +310,7 @@ def test_what_a_run_did_not_come_to_is_said(state: str, said: str) -> None:
 
 
 def test_an_event_without_a_run_has_no_story() -> None:
-    assert view.story_view("c0ffee000009", alert(1, accepted(run())), (), NOW, REPOSITORY) is None
+    assert view.story_view("c0ffee000009", alert(1, accepted(run())), DETAILS, (), NOW, REPOSITORY) is None
 
 
 def test_the_policy_allows_the_pages_own_style_and_nothing_else() -> None:
@@ -342,9 +346,30 @@ def test_a_page_of_events_takes_at_most_50_milliseconds_of_the_processor() -> No
 
 def test_an_alert_shows_the_labels_that_tell_it_from_others_of_its_name() -> None:
     labels = {"alertname": "Drift", "model": "jukebox", "retrain": "true", "subcategory": "energy", "z": "x" * 200}
+    assert telling(labels, concerns=True) == ["subcategory=energy", "z=" + "x" * 77 + "…"]
+    assert telling({f"l{number}": "v" for number in range(9)}, concerns=True)[-1] == "and 4 more"
+    assert "subcategory=energy" in overview([alert(1, told=("subcategory=energy",))]).text
 
-    def labels_of(labels: dict[str, str]) -> tuple[str, ...]:
-        return view.event_view(alert(labels=labels), NOW, REPOSITORY).labels
 
-    assert labels_of(labels) == ("subcategory=energy", "z=" + "x" * 78)
-    assert labels_of({f"l{number}": "v" for number in range(9)})[-1] == "and 4 more"
+def test_an_alert_that_nobody_waits_for_shows_the_labels_that_models_look_at() -> None:
+    labels = {"alertname": "AccuracyLow", "a": "b", "severity": "high", "model": "unknown"}
+    assert telling(labels, concerns=False) == ["model=unknown", "severity=high", "a=b"]
+
+
+def test_the_end_of_an_alert_shows_no_other_alert_s_success() -> None:
+    resolved = Decided("jukebox", "ignore", "resolved", "it resolved", run().key, run())
+    shown = overview([alert(1, resolved, status="resolved")])
+    journal = shown.text.partition("Journal")[2]
+    assert "succeeded" not in journal
+    assert "./runs/c0ffee000001" in shown.links
+
+
+def test_no_password_or_signature_is_on_a_page() -> None:
+    secret = "https://ada:hunter2@store.example.com/c?X-Amz-Signature=hunter2"
+    row = run(error=f"{secret} does not answer", decision_reason=secret)
+    entry = alert(1, accepted(row), summary=secret, names={"generator_url": secret})
+    details = Details({"a": secret}, {"charts": secret, "deep": [secret]})
+    shown = overview([replace(entry, told=(f"a={secret}",))]), story(entry, details=details)
+    for each in shown:
+        assert "hunter2" not in each.text
+        assert not [link for link in each.links if "ada:" in link]

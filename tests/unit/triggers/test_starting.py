@@ -1,5 +1,6 @@
 import random
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ def test_an_accepted_event_becomes_one_run_without_a_cache(make: Make, engine: M
     run = the_run(receiver.journal)
     assert (run.state, run.run_id, run.started) == ("running", "run-1", NOON)
     ((name, arguments, description, cache),) = engine.started
-    assert (name, arguments, cache) == (run.name, run.arguments, False)
+    assert (name, cache) == (run.name, False)
+    assert arguments["model_name"] == "jukebox"
     assert "fingerprint: a1b2" in description
     assert engine.calls == ["find", "start", "find"]
     assert receiver.counted('roadie_runs_started_total{model="jukebox"} 1.0')
@@ -150,60 +152,7 @@ def test_a_run_that_cannot_be_started_for_a_day_is_given_up(make: Make, engine: 
     assert receiver.told() == 1
 
 
-# Two receivers, and one that died
-
-
-def test_two_receivers_start_each_run_once(make: Make, engine: MemoryEngine) -> None:
-    first, second = make(max_active=99), make(max_active=99)
-    store(first.journal, first.wanted, alerts(20))
-    while first.starter.start_next() or second.starter.start_next():
-        pass
-    assert len({run.name for run in engine.runs.values()}) == len(engine.runs) == 20
-
-
-def test_who_cannot_ask_the_engine_does_not_take_an_intent_from_who_can(
-    make: Make, engine: MemoryEngine, clock: Clock
-) -> None:
-    receiver, other = make(), make()
-    store(receiver.journal, receiver.wanted, [alert()])
-
-    class Slow(MemoryEngine):
-        """While the receiver looks, the other one does, too, and gets no answer."""
-
-        def find(self, name: str) -> Any:
-            if not engine.runs:
-                clock.forward(seconds=6)
-                engine.faults["find"] = ["refuse"]
-                other.starter.start_next()
-            return engine.find(name)
-
-        def start(self, *arguments: Any, **options: Any) -> Any:
-            return engine.start(*arguments, **options)
-
-    receiver.starter._engine = Slow(clock)
-    receiver.start_all()
-    assert the_run(receiver.journal).state == "running"
-    assert len(engine.runs) == 1
-
-
-def test_who_lost_the_lease_creates_nothing(make: Make, engine: MemoryEngine, clock: Clock) -> None:
-    receiver, other = make(), make()
-    store(receiver.journal, receiver.wanted, [alert()])
-
-    class Paused(MemoryEngine):
-        """The receiver is suspended while it looks: the other one takes over."""
-
-        def find(self, name: str) -> Any:
-            if self is not engine and not engine.runs:
-                clock.forward(seconds=SETTLE + 1)
-                other.start_all()
-            return []
-
-    paused = Paused(clock)
-    receiver.starter._engine = paused
-    receiver.start_all()
-    assert paused.started == []
-    assert len(engine.runs) == 1
+# One that died
 
 
 @pytest.mark.parametrize("moment", ["before", "sent", "created"])
@@ -235,8 +184,10 @@ def test_a_receiver_that_died_while_it_started_a_run_leaves_one_run_to_its_succe
     successor.start_all()
     clock.forward(seconds=SETTLE / 2)
     successor.start_all()
-    if moment == "created":
-        assert the_run(successor.journal).run_id == "run-1"  # found long before the lease runs out
+    if moment == "before":
+        assert the_run(successor.journal).run_id == "run-1"  # nothing can be on its way
+    elif moment == "created":
+        assert the_run(successor.journal).run_id == "run-1"  # found long before another would be created
     else:
         assert engine.runs == {}
     clock.forward(seconds=SETTLE)
@@ -245,13 +196,67 @@ def test_a_receiver_that_died_while_it_started_a_run_leaves_one_run_to_its_succe
     assert len(engine.runs) == 1
 
 
+@pytest.mark.parametrize("jump", [-3600, 3600, -100 * 86400, 100 * 86400])
+def test_a_clock_that_is_set_does_not_stall_the_queue(
+    make: Make, engine: MemoryEngine, clock: Clock, jump: float
+) -> None:
+    receiver = make(max_active=1)
+    store(receiver.journal, receiver.wanted, alerts(4))
+    receiver.start_all()
+    receiver.follow()
+    clock.set(seconds=jump)
+    for number in range(1, 5):
+        engine.set(f"run-{number}", state="succeeded")
+        receiver.follow()
+        receiver.start_all()
+    assert [run.state for run in receiver.journal.runs()] == ["succeeded"] * 4
+
+
+@pytest.mark.parametrize("jump", [-3600, 3600])
+def test_a_clock_that_is_set_does_not_repeat_a_create_too_early(
+    make: Make, engine: MemoryEngine, clock: Clock, jump: float
+) -> None:
+    receiver = make()
+    store(receiver.journal, receiver.wanted, [alert()])
+    engine.faults["start"] = ["delay"]
+    receiver.start_all()
+    clock.set(seconds=jump)
+    clock.forward(seconds=SETTLE - 1)
+    receiver.start_all()
+    assert engine.calls.count("start") == 1
+    clock.forward(seconds=6)
+    receiver.start_all()
+    assert engine.calls.count("start") == 2
+
+
+def test_a_journal_that_was_lost_repeats_no_run_and_tells_no_old_news(
+    make: Make, engine: MemoryEngine, clock: Clock, tmp_path: Path
+) -> None:
+    receiver = make(max_active=9)
+    store(receiver.journal, receiver.wanted, alerts(5), clock.now)
+    receiver.start_all()
+    for run_id in list(engine.runs):
+        engine.set(run_id, state="succeeded", ended=clock.now)
+    receiver.follow()
+    receiver.journal.close()
+    for file in tmp_path.glob("journal.db*"):
+        file.unlink()
+    clock.forward(days=1)
+    successor = make(max_active=9)
+    store(successor.journal, successor.wanted, alerts(5), clock.now)
+    successor.start_all()
+    successor.follow()
+    assert (len(engine.runs), successor.told()) == (5, 0)
+    assert {run.state for run in successor.journal.runs()} == {"succeeded"}
+
+
 @pytest.mark.parametrize("seed", range(25))
 def test_whatever_goes_wrong_each_intent_gets_one_run_that_counts(
     make: Make, engine: MemoryEngine, clock: Clock, seed: int
 ) -> None:
     chance = random.Random(seed)
-    receivers = [make(max_active=99), make(max_active=99)]
-    store(receivers[0].journal, receivers[0].wanted, alerts(8))
+    receiver = make(max_active=99)
+    store(receiver.journal, receiver.wanted, alerts(8))
     for _ in range(300):
         engine.faults = {
             "start": [chance.choice(["", "refuse", "lose", "delay"])],
@@ -259,21 +264,24 @@ def test_whatever_goes_wrong_each_intent_gets_one_run_that_counts(
             "look": [chance.choice(["", "refuse"])],
             "stop": [chance.choice(["", "refuse"])],
         }
-        receiver = chance.choice(receivers)
+        if chance.random() < 0.05:
+            receiver = make(max_active=99)  # killed, and started again
         receiver.starter.start_next()
         receiver.follower.follow_all()
         clock.forward(seconds=chance.choice([0, 1, 10, 60]))
+        if chance.random() < 0.1:
+            clock.set(seconds=chance.choice([-3600, 3600]))
         # However late, a create takes effect before it is taken for lost.
         engine.arrive(seconds=0 if chance.random() < 0.3 else SETTLE - 61)
     engine.faults = {}
     engine.arrive()
     for _ in range(60):
-        receivers[0].start_all()
-        receivers[0].follow()
+        receiver.start_all()
+        receiver.follow()
     counting = engine.counting()
     assert len(counting) == 8
-    assert {run.name for run in counting} == {run.name for run in receivers[0].journal.runs()}
-    assert {run.id for run in counting} == {run.run_id for run in receivers[0].journal.runs()}
+    assert {run.name for run in counting} == {run.name for run in receiver.journal.runs()}
+    assert {run.id for run in counting} == {run.run_id for run in receiver.journal.runs()}
 
 
 # New rows

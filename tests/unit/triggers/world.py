@@ -31,13 +31,22 @@ class Clock:
     """A clock that goes only when it is told to."""
 
     def __init__(self, now: datetime = NOON) -> None:
-        self.now = now
+        self.now, self.offset = now, timedelta(0)
 
     def __call__(self) -> datetime:
         return self.now
 
     def forward(self, **duration: float) -> None:
         self.now += timedelta(**duration)
+
+    def ticks(self) -> float:
+        """Seconds that pass evenly, however the time is set; see :meth:`set`."""
+        return (self.now - self.offset).timestamp()
+
+    def set(self, **duration: float) -> None:
+        """Set the clock by so much: no time passes."""
+        self.now += timedelta(**duration)
+        self.offset += timedelta(**duration)
 
 
 def alert(
@@ -207,10 +216,10 @@ class Receiver:
     ) -> None:
         self.journal, self.clock, self.metrics = Journal(path), clock, Metrics()
         self.wanted = wanted
-        intents = Intents(self.journal, settle, clock)
+        intents = Intents(self.journal, settle, clock, clock.ticks)
         pipelines = Pipelines(path.parent / "pipelines")
         self.starter = Starter(intents, engine, wanted, self.metrics, pipelines, on_failure=("told",), **options)
-        self.follower = Follower(intents, engine, self.metrics, on_end=("told",), every=EVERY, clock=clock)
+        self.follower = Follower(intents, engine, self.metrics, on_end=("told",), every=EVERY)
 
     def start_all(self) -> None:
         while self.starter.start_next():
