@@ -35,6 +35,14 @@ _OPTIONS = (
 )
 
 
+image_option = click.option(
+    "--image",
+    metavar="IMAGE@DIGEST",
+    default="",
+    help="The steps' image, as `roadie image push` prints it.  [default: ROADIE_STEP_IMAGE]",
+)
+
+
 def cluster_options(command: Command) -> Command:
     """Give a command the options that :func:`connect` takes."""
     for option in reversed(_OPTIONS):
@@ -50,6 +58,7 @@ def connect(
     service_account: str,
     token_file: Path | None,
     ca_file: Path | None,
+    image: str = "",
 ) -> "Cluster":
     """The cluster that the options tell of. Nothing is sent yet."""
     from roadie import runs
@@ -59,6 +68,7 @@ def connect(
         namespace=namespace,
         experiment=experiment or "Default",
         service_account=service_account,
+        step_image=runs.StepImage(image, lambda said: click.echo(said, err=True)),
         token=runs.token_in(token_file) if token_file else None,
         ca_file=ca_file,
     )
@@ -75,6 +85,18 @@ def refuse_without_cluster(**given: Any) -> None:
     useless = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
     if useless:
         raise UsageError(f"there is no meaning in {' and '.join(useless)} without --cluster: add it")
+
+
+def refuse_useless_image(pipeline: "Pipeline", image: str) -> None:
+    """Refuse an image for a pipeline that takes none.
+
+    Raises:
+        UsageError: the pipeline has no parameter for it.
+    """
+    from roadie.errors import UsageError
+
+    if image and "step_image" not in pipeline.parameters:
+        raise UsageError(f"the pipeline {pipeline.name} has no parameter step_image: leave --image out")
 
 
 def new_name(pipeline: "Pipeline", arguments: dict[str, Any]) -> str:

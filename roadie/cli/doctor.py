@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from roadie.cli.cluster import cluster_options, connect, refuse_without_cluster
+from roadie.cli.cluster import cluster_options, connect, image_option, refuse_without_cluster
 
 GIT_NEEDED = (2, 31)  # GIT_CONFIG_COUNT, by which credentials reach git
 FREE_NEEDED = 1_000_000_000  # bytes; a run keeps its artifacts, a demo some ten megabytes
@@ -32,12 +32,14 @@ class Finding:
 
 @click.command()
 @click.option("--cluster", "on_cluster", is_flag=True, help="Ask Kubeflow Pipelines as well.")
+@image_option
 @cluster_options
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(on_cluster: bool, as_json: bool, **where: Any) -> None:
     """Say what this machine lacks to run pipelines and tests, and how to get it.
 
-    With --cluster, also whether Kubeflow Pipelines answers, and lets one see runs and the experiment.
+    With --cluster, also whether Kubeflow Pipelines answers and lets one see runs, and whether the steps' image is there
+    and holds this Roadie.
     """
     if not on_cluster:
         refuse_without_cluster(**where)
@@ -79,9 +81,35 @@ def _on_cluster(where: dict[str, Any]) -> Iterator[Finding]:
     except (RunError, UsageError) as error:
         what, _, remedy = str(error).rpartition(": ")
         yield Finding("kubeflow", False, what, remedy)
+        yield _step_image(where["image"])
         return
     last = f", the last {runs[0].name} ({runs[0].state})" if runs else ", and no run yet"
     yield Finding("kubeflow", True, f"answers at {cluster.connection.endpoint}{last}", "")
+    yield _step_image(where["image"])
+
+
+def _step_image(named: str) -> Finding:
+    """Whether the steps' image is in its registry, and holds what is installed here."""
+    import roadie
+    from roadie import modelcar, runs
+    from roadie.errors import RoadieError
+
+    image, push = runs.StepImage(named).named, "push it with `roadie image push REGISTRY/REPOSITORY`"
+    if not image:
+        return Finding("step image", False, "none is named", f"{push}, and name it with --image", needed=False)
+    try:
+        found = modelcar.inspect(image)
+    except RoadieError as error:
+        return Finding("step image", False, str(error), push)
+    version = found.annotations.get(modelcar.ANNOTATIONS["version"], "")
+    holds = f"{found.reference} holds Roadie {version}"
+    if modelcar.CODE not in found.annotations:
+        return Finding("step image", False, f"{found.reference} does not say what it holds", push, needed=False)
+    if version != roadie.__version__:
+        return Finding("step image", False, f"{holds}, and here is {roadie.__version__}", push)
+    if found.annotations[modelcar.CODE] != modelcar.code_digest():
+        return Finding("step image", False, f"{holds}, with other code than here", push, needed=False)
+    return Finding("step image", True, f"{holds}, as here", "")
 
 
 # Needed by nobody but the tests and people who look at images.

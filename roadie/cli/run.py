@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from roadie.cli.cluster import cluster_options, connect, new_name, refuse_without_cluster, submit, wait_for
+from roadie.cli.cluster import (
+    cluster_options,
+    connect,
+    image_option,
+    new_name,
+    refuse_useless_image,
+    refuse_without_cluster,
+    submit,
+    wait_for,
+)
 
 if TYPE_CHECKING:
     from roadie.runs import Outcome, Pipeline
@@ -31,6 +40,7 @@ STATE = Path(".roadie")
 @click.option("--wait", is_flag=True, help="With --cluster: follow the steps; the exit code tells the final state.")
 @click.option("--name", metavar="NAME", default="", help="With --cluster: the run's name.")
 @click.option("--no-cache", is_flag=True, help="With --cluster: do every step anew.")
+@image_option
 @cluster_options
 def run(
     pipeline: str,
@@ -48,7 +58,8 @@ def run(
 
     PIPELINE is a name in compiled/pipelines or the path of a compiled YAML. Here, with no image and no GitOps
     repository given, an OCI layout and a bare repository below --state stand in for them; a cluster has no such
-    stand-ins. There, the run's id and address are printed and it goes on by itself, unless --wait is given.
+    stand-ins, and its steps run in an image (--image). There, the run's id and address are printed and it goes on by
+    itself, unless --wait is given.
     """
     from roadie import runs
     from roadie.cli.progress import tell
@@ -76,8 +87,10 @@ def _run_there(
 ) -> None:
     from roadie import runs
 
+    refuse_useless_image(pipeline, where["image"])
     cluster = connect(**where)
     runs.require_real_places(pipeline, arguments)
+    arguments = cluster.step_image.given_to(pipeline, arguments)
     name = name or new_name(pipeline, arguments)
     started = submit(cluster, pipeline, name, arguments, "started with `roadie run --cluster`", cache=cache)
     if wait:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from roadie.cli.cluster import cluster_options, connect
+from roadie.cli.cluster import cluster_options, connect, image_option, refuse_useless_image
 
 if TYPE_CHECKING:
-    from roadie.runs import Change, Schedules
+    from roadie.runs import Change, Pipeline, Schedules
 
 SAID = {
     "created": "was created",
@@ -32,6 +32,7 @@ SAID = {
 @click.option("--disable", is_flag=True, help="Keep the schedule, but let it start nothing.")
 @click.option("--delete", is_flag=True, help="Remove the schedule, unless a run of it goes on.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
+@image_option
 @cluster_options
 def schedule(
     pipeline: str,
@@ -63,20 +64,28 @@ def schedule(
     elif not cron:
         change = schedules.disable(name)
     else:
-        change = _put(schedules, pipeline, name, cron, pairs, cache=not no_cache, enabled=not disable)
+        loaded = runs.load_pipeline(pipeline)
+        refuse_useless_image(loaded, where["image"])
+        change = _put(schedules, loaded, name, cron, pairs, cache=not no_cache, enabled=not disable)
     _print(name, change, as_json)
 
 
 def _put(
-    schedules: "Schedules", pipeline: str, name: str, cron: str, pairs: tuple[str, ...], *, cache: bool, enabled: bool
+    schedules: "Schedules",
+    pipeline: "Pipeline",
+    name: str,
+    cron: str,
+    pairs: tuple[str, ...],
+    *,
+    cache: bool,
+    enabled: bool,
 ) -> "Change":
     from roadie import runs
 
-    loaded = runs.load_pipeline(pipeline)
-    arguments = runs.parse_arguments(loaded, pairs)
-    if "trigger" in loaded.parameters:
+    arguments = runs.parse_arguments(pipeline, pairs)
+    if "trigger" in pipeline.parameters:
         arguments.setdefault("trigger", f"schedule {name}")
-    return schedules.put(name, loaded, arguments, cron, cache=cache, enabled=enabled)
+    return schedules.put(name, pipeline, arguments, cron, cache=cache, enabled=enabled)
 
 
 def _print(name: str, change: "Change", as_json: bool) -> None:

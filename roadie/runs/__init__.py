@@ -7,6 +7,7 @@
   starts and ends, a log for each step, and the step's own error when one fails.
 - :class:`Cluster` and :class:`Here` are engines: they start runs, find them by name, look at them and stop them, on
   Kubeflow Pipelines or in processes of this machine that outlive the one that started them.
+- :class:`StepImage` is what steps run in on a cluster, by digest.
 - :func:`follow` waits for the end of a run on a cluster; :class:`Schedules` are its recurring runs, by name.
 
 Nothing outside this room imports kfp, and this room imports it only in the functions that need it.
@@ -24,6 +25,7 @@ from roadie.runs.local import run_here
 from roadie.runs.outcome import Outcome, StepRun
 from roadie.runs.pipeline import Parameter, Pipeline, load_pipeline, parse_arguments
 from roadie.runs.schedules import Change, Schedule, Schedules
+from roadie.runs.step_image import StepImage
 from roadie.runs.submission import require_real_places
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "RunRefusedError",
     "Schedule",
     "Schedules",
+    "StepImage",
     "StepRun",
     "compile_all",
     "differences",

@@ -18,6 +18,7 @@ from roadie.runs.orphans import Orphans
 from roadie.runs.outcome import StepRun
 from roadie.runs.pipeline import Pipeline
 from roadie.runs.reasons import Reasons
+from roadie.runs.step_image import StepImage
 from roadie.runs.submission import require_real_places, shortened, specification
 from roadie.runs.tasks import model_of, moment, state_of, steps_of, waiting
 
@@ -46,6 +47,7 @@ class Cluster:
         namespace: str = "",
         experiment: str = "Default",
         service_account: str = "",
+        step_image: StepImage | None = None,
         token: Token | None = None,
         ca_file: Path | None = None,
         timeouts: tuple[float, float] = TIMEOUTS,
@@ -58,6 +60,7 @@ class Cluster:
             namespace: Whose runs; needed where Kubeflow has profiles, without meaning where it has none.
             experiment: What new runs are grouped under; made when it is missing.
             service_account: What the pods of new runs run as; the service's own choice when empty.
+            step_image: The image of new runs' steps; that of ROADIE_STEP_IMAGE when left out.
             token: Gives the bearer token, asked before each request; the service account's when left out.
             ca_file: The certificates (PEM) that the service's own is signed by; the public ones when left out.
             timeouts: Seconds to connect, and to wait for an answer.
@@ -70,6 +73,7 @@ class Cluster:
         self.namespace = namespace
         self.experiment = experiment
         self.service_account = service_account
+        self.step_image = step_image or StepImage()
         self.reasons = Reasons(self.connection, namespace)
         self._orphans = Orphans(self.connection, clock)
         self._page = os.environ.get("KF_PIPELINES_UI_ENDPOINT", self.connection.endpoint).rstrip("/")
@@ -81,6 +85,7 @@ class Cluster:
         models = self.connection.models
         try:
             require_real_places(pipeline, arguments)
+            arguments = self.step_image.given_to(pipeline, arguments)
             body = models.V2beta1Run(
                 display_name=name,
                 description=shortened(description),

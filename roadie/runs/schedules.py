@@ -116,6 +116,7 @@ class Schedules:
             RunRefusedError: the service does not take the pipeline, its arguments or the time.
         """
         require_real_places(pipeline, arguments)
+        arguments = self._cluster.step_image.given_to(pipeline, arguments)
         body = {
             "pipeline_spec": specification(pipeline, cache=cache),
             "runtime_config": {"parameters": dict(arguments)},

@@ -181,6 +181,8 @@ class Runs(Strict):
     """Cluster: the experiment of the runs; made when it is not there."""
     service_account: str = ""
     """Cluster: the service account of the runs' pods; KFP's own default when empty."""
+    step_image: str = ""
+    """Cluster: the image that steps run in, as `roadie image push` prints it; that of ROADIE_STEP_IMAGE when empty."""
     token: Secret | None = None
     """Cluster: a bearer token; that of the pod's service account when left out."""
     ca_file: Path | None = None

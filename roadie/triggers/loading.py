@@ -10,9 +10,9 @@ import yaml
 from pydantic import ValidationError
 
 from roadie.errors import TriggerError, UsageError
-from roadie.runs import Parameter, Pipeline, load_pipeline, require_real_places
+from roadie.runs import Parameter, Pipeline, StepImage, load_pipeline, require_real_places
 from roadie.triggers import placeholders, secrets
-from roadie.triggers.config import NAMES, Config, Model, Secret, Strict
+from roadie.triggers.config import NAMES, Config, Model, Runs, Secret, Strict
 from roadie.triggers.credentials import found_in
 from roadie.triggers.web import certificates
 
@@ -139,7 +139,7 @@ def _problems(config: Config) -> Iterator[tuple[str, str]]:
             yield f"models.{name}.pushes", "nobody tells of pushes; configure hooks.github, hooks.gitlab or hooks.gitea"
         if not model.pushes and "alertmanager" not in hooks:
             yield f"models.{name}", "nothing can ever start it; configure hooks.alertmanager, or pushes and their hook"
-        yield from _parameter_problems(f"models.{name}", model, config.runs.where)
+        yield from _parameter_problems(f"models.{name}", model, config.runs)
 
 
 def _secrets(config: Config) -> Iterator[tuple[str, Secret, int]]:
@@ -157,7 +157,7 @@ def _secrets(config: Config) -> Iterator[tuple[str, Secret, int]]:
         yield f"notify[{number}].url", notify.url, 0
 
 
-def _parameter_problems(key: str, model: Model, where: str) -> Iterator[tuple[str, str]]:
+def _parameter_problems(key: str, model: Model, runs: Runs) -> Iterator[tuple[str, str]]:
     for name, value in model.parameters.items():
         secrets_in = (f"{what}; {_NO_SECRET}" for what in found_in(name, value))
         for problem in (*_name_problems(value, model), *_choice_problems(name, value), *secrets_in):
@@ -171,9 +171,10 @@ def _parameter_problems(key: str, model: Model, where: str) -> Iterator[tuple[st
         yield f"{key}.pipeline", str(error)
         return
     yield from _argument_problems(key, model, pipeline)
-    if where == "cluster":
+    if runs.where == "cluster":
         try:
             require_real_places(pipeline, model.parameters)
+            StepImage(runs.step_image).wanted_by(pipeline, model.parameters)
         except UsageError as error:
             yield f"{key}.parameters", str(error)
 
@@ -185,10 +186,12 @@ def _name_problems(value: Any, model: Model) -> Iterator[str]:
 
 
 def _choice_problems(name: str, value: Any) -> Iterator[str]:
-    """What an event must not choose: which of the namespace's secrets a run gets, and to whom it is sent."""
+    """What an event must not choose: a run's code, which of the namespace's secrets it gets, and to whom it is sent."""
     used = [each for each in placeholders.names_in(value) if each not in ("{", "}", "model")]
     if used and name.endswith(("_secret", "_config_map")):
         yield f"uses {{{used[0]}}}, but no event may choose a secret; write its name out"
+    if used and name == "step_image":
+        yield f"uses {{{used[0]}}}, but no event may choose the code that runs; write the image out, by digest"
     if placeholders.ends_a_host(value):
         yield "lets an event end the name of a host; write it out up to the next slash"
 

@@ -1,9 +1,10 @@
 """The receiver as a whole: what is configured, put together, run, and ended in order."""
 
+import logging
 from functools import partial
 
 from roadie.errors import RunError, TriggerError
-from roadie.runs import Cluster, Engine, Here
+from roadie.runs import Cluster, Engine, Here, StepImage
 from roadie.triggers import logs, secrets
 from roadie.triggers.config import Config
 from roadie.triggers.config import Runs as RunsConfig
@@ -18,6 +19,8 @@ from roadie.triggers.web.server import Server, bind
 from roadie.triggers.work.alertmanager_api import AlertmanagerApi
 from roadie.triggers.work.catching_up import catch_up
 from roadie.triggers.work.worker import Worker
+
+_log = logging.getLogger(__name__)
 
 
 def listen(config: Config) -> None:
@@ -78,6 +81,7 @@ def engine_of(config: RunsConfig) -> Engine:
         namespace=config.namespace,
         experiment=config.experiment,
         service_account=config.service_account,
+        step_image=StepImage(config.step_image, _log.info),
         token=token if secret else None,
         ca_file=config.ca_file,
     )

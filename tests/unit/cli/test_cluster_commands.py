@@ -12,8 +12,12 @@ from pathlib import Path
 
 import pytest
 
+import roadie as installed
+from roadie import modelcar
 from tests.servers.kfp_api import KfpApi, serving, task
-from tests.unit.runs.small import YAML
+from tests.servers.registry import RegistryServer
+from tests.unit.runs.recorded import growth, replay
+from tests.unit.runs.small import YAML, YAML_WITH_STEP_IMAGE
 
 IMAGE = ("-p", "image=registry.example/models/jukebox")
 
@@ -36,6 +40,7 @@ def command(*arguments: str) -> list[str]:
 
 def roadie(api: KfpApi, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "KF_PIPELINES_ENDPOINT": api.url, "KF_PIPELINES_SA_TOKEN_PATH": ""}
+    environment["KUBECONFIG"] = "/nowhere"
     return subprocess.run(
         command(*arguments), cwd=folder, capture_output=True, text=True, check=False, env=environment, timeout=60
     )
@@ -87,13 +92,14 @@ def test_cluster_options_without_cluster_are_refused(api: KfpApi, folder: Path) 
         assert "without --cluster: add it" in done.stderr
 
 
-def order_as_soon_as_it_is_there(api: KfpApi, state: str, **details: object) -> threading.Thread:
-    """Let the first run enter `state` once somebody looks at it."""
+def order_as_soon_as_it_is_there(api: KfpApi, *states: str, **details: object) -> threading.Thread:
+    """Let the first run go through `states` once somebody looks at it."""
 
     def order() -> None:
         while not any("GET /apis/v2beta1/runs/" in each for each in list(api.asked)):
             time.sleep(0.005)
-        api.order(next(iter(api.runs)), state, **details)  # type: ignore[arg-type]
+        for state in states:
+            api.order(next(iter(api.runs)), state, **details)  # type: ignore[arg-type]
 
     thread = threading.Thread(target=order, daemon=True)
     thread.start()
@@ -111,11 +117,17 @@ def test_waiting_tells_each_step_and_ends_well(api: KfpApi, folder: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("state", "said"),
-    [("FAILED", r"failed: the step train failed: exit code 1 (http"), ("CANCELED", "was canceled (http")],
+    ("states", "said"),
+    [
+        (["FAILED"], "failed: the step train failed: there are no rows (http"),
+        (["CANCELING", "FAILED"], "was canceled (http"),
+    ],
 )
-def test_waiting_for_a_run_that_ends_badly_exits_with_1(api: KfpApi, folder: Path, state: str, said: str) -> None:
-    order_as_soon_as_it_is_there(api, state, tasks=[task("train", "FAILED", "exit code 1", 1e9)])
+def test_waiting_for_a_run_that_ends_badly_exits_with_1(
+    api: KfpApi, folder: Path, states: list[str], said: str
+) -> None:
+    log = "Traceback (most recent call last):\nroadie.errors.DataError: there are no rows"
+    order_as_soon_as_it_is_there(api, *states, tasks=[task("train", "FAILED", log, 1e9)])
     done = roadie(api, folder, "run", "small.yaml", "--cluster", *IMAGE, "--wait", "--name", "mine")
     assert done.returncode == 1
     assert f"roadie: the run mine {said}" in done.stderr
@@ -211,11 +223,72 @@ def test_runs_here_are_listed(api: KfpApi, folder: Path) -> None:
     assert json.loads(roadie(api, folder, "runs", "--model", "other", "--json").stdout) == []
 
 
+def test_a_failed_run_of_the_recording_is_listed_with_its_step(api: KfpApi, folder: Path) -> None:
+    replay(api, growth("a-step-fails")[-1])
+    (run,) = json.loads(roadie(api, folder, "runs", "--cluster", "--json").stdout)
+    assert (run["state"], run["error"]) == ("failed", "the step load-charts failed")
+
+
+def test_the_steps_image_is_named_with_each_command(api: KfpApi, folder: Path) -> None:
+    pinned = "registry.example/steps@sha256:" + "a" * 64
+    (folder / "small.yaml").write_text(YAML_WITH_STEP_IMAGE)
+    run = ("run", "small.yaml", "--cluster", *IMAGE)
+    schedule = ("schedule", "small.yaml", "--name", "nightly", "--cron", "0 3 * * *", *IMAGE)
+    for command in (run, schedule):
+        done = roadie(api, folder, *command)
+        assert done.returncode == 2
+        assert "make one with `roadie image push REGISTRY/REPOSITORY`, and name it with --image" in done.stderr
+        assert roadie(api, folder, *command, "--image", pinned).returncode == 0
+    for made in (*api.runs.values(), *api.recurring.values()):
+        assert made["runtime_config"]["parameters"]["step_image"] == pinned
+
+
+def test_an_image_for_a_pipeline_that_takes_none_is_refused(api: KfpApi, folder: Path) -> None:
+    image = ("--image", "registry.example/steps@sha256:" + "a" * 64)
+    for command in (("run", "--cluster"), ("schedule", "--name", "nightly", "--cron", "0 3 * * *")):
+        done = roadie(api, folder, command[0], "small.yaml", *command[1:], *IMAGE, *image)
+        assert done.returncode == 2
+        assert "the pipeline small has no parameter step_image: leave --image out" in done.stderr
+    assert "no meaning in --image without --cluster" in roadie(api, folder, "run", "small.yaml", *image).stderr
+
+
+@pytest.mark.parametrize(
+    ("annotations", "ok", "said"),
+    [
+        ({"version": installed.__version__, modelcar.CODE: modelcar.code_digest()}, True, "as here"),
+        ({"version": installed.__version__, modelcar.CODE: "sha256:0"}, False, "with other code than here"),
+        ({"version": "0.0.1", modelcar.CODE: "sha256:0"}, False, "holds Roadie 0.0.1, and here is"),
+        ({}, False, "does not say what it holds"),
+        (None, False, "does not exist"),
+    ],
+)
+def test_doctor_tells_whether_the_steps_image_holds_this_roadie(
+    api: KfpApi,
+    folder: Path,
+    registry: RegistryServer,
+    annotations: dict[str, str] | None,
+    ok: bool,
+    said: str,
+) -> None:
+    reference = registry.reference("doctor", f"v{len(annotations or ())}{said.split(maxsplit=1)[0]}")
+    if annotations is not None:
+        (folder / "content").mkdir()
+        (folder / "content" / "file").write_text("anything")
+        modelcar.push(folder / "content", reference, base="none", annotations=annotations)
+    else:
+        reference = registry.reference("doctor-nothing")
+    found = json.loads(roadie(api, folder, "doctor", "--cluster", "--json", "--image", reference).stdout)
+    assert (found[-1]["name"], found[-1]["ok"]) == ("step image", ok)
+    assert said in found[-1]["found"]
+    assert ok or "`roadie image push REGISTRY/REPOSITORY`" in found[-1]["remedy"]
+
+
 def test_doctor_tells_whether_the_cluster_answers(api: KfpApi, folder: Path) -> None:
     roadie(api, folder, "run", "small.yaml", "--cluster", *IMAGE, "--name", "mine")
     found = json.loads(roadie(api, folder, "doctor", "--cluster", "--json").stdout)
-    assert (found[-1]["name"], found[-1]["ok"]) == ("kubeflow", True)
-    assert found[-1]["found"] == f"answers at {api.url}, the last mine (pending)"
+    assert (found[-2]["name"], found[-2]["ok"]) == ("kubeflow", True)
+    assert (found[-1]["name"], found[-1]["ok"], found[-1]["needed"]) == ("step image", False, False)
+    assert found[-2]["found"] == f"answers at {api.url}, the last mine (pending)"
     api.set(token="wanted")
     done = roadie(api, folder, "doctor", "--cluster")
     assert done.returncode == 1

@@ -48,6 +48,11 @@ platforms:
         exec-train: {secretAsEnv: []}
 """
 
+# The same, whose steps run in an image that a parameter names.
+YAML_WITH_STEP_IMAGE = YAML.replace(
+    "      rows:", "      step_image: {parameterType: STRING, defaultValue: '', isOptional: true}\n      rows:"
+)
+
 
 def small_pipeline(folder: Path) -> Pipeline:
     """The pipeline, written to `folder`."""

@@ -16,6 +16,7 @@ from roadie.triggers.senders import alertmanager
 from roadie.triggers.senders.reading import decode
 from tests.servers.token_service import make_certificate
 from tests.unit.docs.pages import Block, blocks
+from tests.unit.runs.small import YAML_WITH_STEP_IMAGE
 
 SECRET = "hunter2-and-some-more"
 ROOT = Path(__file__).resolve().parents[3]
@@ -341,6 +342,20 @@ def test_a_parameter_that_the_pipeline_would_refuse_is_refused_at_the_start(
 def test_a_cluster_has_no_stand_in_for_a_registry(here: Path) -> None:
     said = complaint(here, LEAST + "runs: {where: cluster, endpoint: 'https://kfp.example.com'}")
     assert said.startswith("triggers.yaml: models.jukebox.parameters: image is empty")
+
+
+def test_on_a_cluster_the_steps_image_is_asked_for_and_no_event_chooses_it(here: Path) -> None:
+    (here / "small.yaml").write_text(YAML_WITH_STEP_IMAGE)
+    parameters = f"pipeline: {here / 'small.yaml'}, parameters: {{image: registry.example/models/jukebox"
+    text = LEAST.replace("{}", f"{{{parameters}}}}}") + "runs: {where: cluster, endpoint: 'https://kfp.example.com'"
+    said = complaint(here, text + "}")
+    assert said.startswith(
+        "triggers.yaml: models.jukebox.parameters: no image is named for the steps of small: make one"
+    )
+    image = "registry.example/steps@sha256:" + "a" * 64
+    assert read(here, f"{text}, step_image: '{image}'}}").runs.step_image == image
+    chosen = LEAST.replace("{}", f"{{{parameters}, step_image: 'r.example/{{labels.x}}@sha256:1'}}}}")
+    assert "parameters.step_image: uses {labels.x}, but no event may choose the code" in complaint(here, chosen)
 
 
 def test_a_pipeline_that_is_not_there_is_refused_at_the_start(here: Path) -> None:
