@@ -79,7 +79,11 @@ def wait_until(holds: Callable[[], bool], seconds: float, what: str) -> None:
 def counting(api: KfpApi) -> Counter[str]:
     """How many runs count under each key."""
     with api.lock:
-        runs = [run for run in api.runs.values() if run["state"] not in {"CANCELED", "CANCELING"}]
+        told = [
+            (run, {run.get("state"), *(each.get("state") for each in run["state_history"])})
+            for run in api.runs.values()
+        ]
+        runs = [run for run, states in told if "CANCELING" not in states]
     return Counter(run["display_name"].rpartition("-")[2] for run in runs)
 
 

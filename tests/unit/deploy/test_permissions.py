@@ -96,6 +96,7 @@ def test_the_receivers_role_grants_just_what_its_engine_asks_for(helm: Helm, tmp
     with serving(multi_user=True) as api:
         engine = Cluster(api.url, namespace="team-a", experiment="a new one")
         arguments = {"image": "registry.example.com/mlops/jukebox", "gitops_repo": "https://git.example.com/gitops.git"}
+        arguments["step_image"] = "registry.example.com/mlops/steps@sha256:" + "a" * 64
         run = engine.start(load_pipeline("training"), "jukebox-alert-20250101T000000Z-abcdef012345", arguments)
         assert [found.id for found in engine.find(run.name)] == [run.id]
         assert engine.look(run.id)

@@ -116,6 +116,7 @@ def test_what_is_sent_is_what_kfps_own_client_sends(api: KfpApi, cluster: Cluste
 
     training = load_pipeline("training")
     arguments = {**ARGUMENTS, "gitops_repo": "https://git.example/mlops-gitops.git"}
+    arguments["step_image"] = "registry.example/steps@sha256:" + "a" * 64
     client = kfp.Client(host=api.url, namespace="")
     theirs = client.create_run_from_pipeline_package(str(training.path), arguments=arguments, run_name="theirs")
     ours = cluster.start(training, "ours", arguments)

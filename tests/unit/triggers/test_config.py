@@ -82,7 +82,8 @@ alertmanager:
   url: https://alertmanager.example.com/prefix/
   token: {{file: {here}/secret}}
   silence: PT1H
-runs: {{where: cluster, endpoint: "https://kfp.example.com", namespace: team, seconds_between_looks: 30}}
+runs: {{where: cluster, endpoint: "https://kfp.example.com", namespace: team, seconds_between_looks: 30,
+       step_image: "registry.example.com/steps@sha256:0"}}
 notify: [{{url: {{file: {here}/secret}}, format: slack}}]
 gitops: {{repository: "https://git.example.com/band/mlops-gitops.git"}}
 models:
