@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from components import _cluster
 from roadie import mounted
+from roadie.errors import UsageError
 from roadie.runs import within_budget
 from tests.steps.compiled import COMPILED, COMPONENTS, PIPELINES, ROOT, containers, documents, tasks
 
@@ -70,18 +72,18 @@ def test_every_step_has_its_own_yaml() -> None:
     assert {path.stem for path in COMPONENTS} == sources
 
 
-def test_the_committed_yaml_is_what_the_sources_compile_to() -> None:
-    done = run_compile("--check")
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_a_drift_is_shown_as_a_diff_with_the_command_that_mends_it(tmp_path: Path) -> None:
+def test_the_committed_yaml_is_what_the_sources_compile_to_and_a_drift_is_shown_with_the_command_that_mends_it(
+    tmp_path: Path,
+) -> None:
     folder = shutil.copytree(COMPILED, tmp_path / "compiled")
     path = folder / "components" / "check_data.yaml"
     path.write_text(path.read_text().replace("- roadie.step", "- roadie.stop"))
     (folder / "components" / "gone.yaml").write_text("old: true\n")
     done = run_compile("--check", "--output", str(folder))
     assert done.returncode == 1
+    # All else is what the sources compile to.
+    changed = set(re.findall(r"^(?:---|\+\+\+) \S*?([a-z_]+\.yaml)", done.stdout, re.MULTILINE))
+    assert changed == {"check_data.yaml", "gone.yaml"}, done.stdout
     assert re.search(r"^-.*roadie.stop$", done.stdout, re.MULTILINE)
     assert re.search(r"^\+.*roadie.step$", done.stdout, re.MULTILINE)
     assert "-old: true" in done.stdout
@@ -152,9 +154,6 @@ def test_a_cluster_s_settings_reach_every_step_and_a_step_s_own_that_step(with_i
     ("text", "sentence"),
     [
         ("trian: {cpu: 2}", "there is no step trian to set anything for"),
-        ("train: {cpus: 2}", "the step train has no setting 'cpus': use one of cpu, memory"),
-        ("train: {tolerations: [{operator: Is}]}", "the step train cannot have this tolerations.0.operator"),
-        ("all: {run_as_user: 0}", "cannot have this run_as_user: Input should be greater than or equal to 1"),
         ("train: 2", "must name steps and what each asks for"),
         ("train: [", "is not readable as YAML"),
     ],
@@ -164,6 +163,19 @@ def test_settings_that_cannot_be_are_refused(tmp_path: Path, text: str, sentence
     done = run_compile("--settings", str(tmp_path / "settings.yaml"), "--output", str(tmp_path))
     assert done.returncode == 2
     assert sentence in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"train": {"cpus": 2}}, "the step train has no setting 'cpus': use one of cpu, memory"),
+        ({"train": {"tolerations": [{"operator": "Is"}]}}, "the step train cannot have this tolerations.0.operator"),
+        ({"all": {"run_as_user": 0}}, "cannot have this run_as_user: Input should be greater than or equal to 1"),
+    ],
+)
+def test_a_step_s_setting_that_cannot_be_is_named(settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        _cluster.read(settings, "train")
 
 
 @pytest.mark.parametrize(("name", "pods"), [("training", 27), ("promotion", 10)])
