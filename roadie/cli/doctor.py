@@ -9,11 +9,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 
 from roadie.cli.cluster import cluster_options, connect, image_option, refuse_without_cluster
+from roadie.cli.rights import account_name, rollout_findings, rollout_option
 
 GIT_NEEDED = (2, 31)  # GIT_CONFIG_COUNT, by which credentials reach git
 FREE_NEEDED = 1_000_000_000  # bytes; a run keeps its artifacts, a demo some ten megabytes
@@ -33,17 +35,22 @@ class Finding:
 @click.command()
 @click.option("--cluster", "on_cluster", is_flag=True, help="Ask Kubeflow Pipelines as well.")
 @image_option
+@rollout_option
 @cluster_options
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def doctor(on_cluster: bool, as_json: bool, **where: Any) -> None:
+def doctor(on_cluster: bool, rollout: Path | None, as_json: bool, **where: Any) -> None:
     """Say what this machine lacks to run pipelines and tests, and how to get it.
 
     With --cluster, also whether Kubeflow Pipelines answers and lets one see runs, and whether the steps' image is there
-    and holds this Roadie.
+    and holds this Roadie; with --rollout, whether the account of --service-account, else the one of these credentials,
+    may watch a rollout.
     """
     if not on_cluster:
-        refuse_without_cluster(**where)
+        refuse_without_cluster(rollout=rollout, **where)
     findings = [*_findings(), *(_on_cluster(where) if on_cluster else [])]
+    if rollout:
+        account = account_name(where["namespace"], where["service_account"])
+        findings += [Finding(*each) for each in rollout_findings(rollout, account)]
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:

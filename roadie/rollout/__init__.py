@@ -4,7 +4,7 @@
 serve the version that is `Wanted`, and returns a `Verdict`: healthy, degraded, timed-out, superseded or skipped. It
 fails early, with the pod's own message and the end of its log. `smoke` asks the served model some `Sample`s, of a file
 (`read_samples`) or made with the model's file (`make_samples`). `record_event` says something on the InferenceService,
-where people look. `PERMISSIONS` is what all this must be allowed.
+where people look. `PERMISSIONS` is what all this must be allowed, and `rights` asks the cluster whether it is.
 
 How a wait goes: mirrors.py keeps what the cluster holds up to date by list and watch (mirror.py, cluster.py). Pure
 functions judge a snapshot: application.py, service.py with pods.py; each gives a Look. course.py follows the looks over
@@ -16,6 +16,7 @@ from roadie.rollout.answering import make_samples
 from roadie.rollout.cluster import PODS, Cluster, Kind
 from roadie.rollout.events import record_event
 from roadie.rollout.permissions import PERMISSIONS, Permission
+from roadie.rollout.rights import Rights, rights
 from roadie.rollout.samples import Sample, read_samples
 from roadie.rollout.smoke import Smoke, smoke
 from roadie.rollout.target import Target, Verdict, Wanted
@@ -27,6 +28,7 @@ __all__ = [
     "Cluster",
     "Kind",
     "Permission",
+    "Rights",
     "Sample",
     "Smoke",
     "Target",
@@ -35,6 +37,7 @@ __all__ = [
     "make_samples",
     "read_samples",
     "record_event",
+    "rights",
     "smoke",
     "wait",
 ]

@@ -72,7 +72,7 @@ class Cluster:
         Args:
             verb: As RBAC names it: get, list, watch or create.
             kind: The kind of object.
-            namespace: The namespace.
+            namespace: The namespace; empty for what is in none.
             name: An object's name, and a subresource after a slash.
             body: What is created.
             query: The query's parameters.
@@ -84,7 +84,8 @@ class Cluster:
         from kubernetes.config import ConfigException
 
         host, root = self._client.configuration.host, f"/apis/{kind.group}" if kind.group else "/api"
-        path = f"{root}/{kind.version}/namespaces/{quote(namespace, safe='')}/{kind.plural}/{name}".rstrip("/")
+        within = f"namespaces/{quote(namespace, safe='')}/" if namespace else ""
+        path = f"{root}/{kind.version}/{within}{kind.plural}/{name}".rstrip("/")
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         try:
             self._client.update_params_for_auth(headers, [], ["BearerToken"])
@@ -103,7 +104,8 @@ class Cluster:
         except (urllib3.exceptions.HTTPError, OSError, ConfigException) as error:
             raise RefusedError(f"the cluster at {host} does not answer ({type(error).__name__})") from error
         resource = ".".join(filter(None, (kind.plural + name[name.find("/") :] * ("/" in name), kind.group)))
-        raise RefusedError(_refusal(response.status, answer, f"{verb} {resource} in {namespace}"), response.status)
+        what = f"{verb} {resource}" + f" in {namespace}" * bool(namespace)
+        raise RefusedError(_refusal(response.status, answer, what), response.status)
 
     def list(self, kind: Kind, namespace: str, **selector: str) -> tuple[dict[str, Object], str]:
         """The objects that a ``fieldSelector`` or ``labelSelector`` finds, by name, and their resourceVersion."""
@@ -112,6 +114,14 @@ class Cluster:
             return {each["metadata"]["name"]: each for each in found["items"]}, found["metadata"]["resourceVersion"]
         except (ValueError, LookupError, TypeError) as error:
             raise RefusedError(f"the cluster answered the list of {kind.plural} with something else") from error
+
+    def create(self, kind: Kind, body: Object) -> Object:
+        """Create an object that is in no namespace, and what became of it: a question and its answer."""
+        body = {"apiVersion": f"{kind.group}/{kind.version}", **body}
+        try:
+            return dict(json.loads(self.ask("create", kind, "", body=body).data))
+        except (ValueError, TypeError) as error:
+            raise RefusedError(f"the cluster answered the creation of {kind.plural} with something else") from error
 
 
 def _refusal(status: int, answer: str, what: str) -> str:
