@@ -38,7 +38,13 @@ def promotion(
         step_image: The image with the steps' code, by digest, as `roadie image push` prints it; runs here need none.
     """
     at_end = report_run(
-        step_image=step_image, model_name=model_name, trigger=trigger, environment="stage", rollout=rollout
+        step_image=step_image,
+        model_name=model_name,
+        run=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
+        run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+        trigger=trigger,
+        environment="stage",
+        rollout=rollout,
     )
     with_webhook(at_end, webhook_secret)
     road = Road(

@@ -88,7 +88,14 @@ def training(
         webhook_secret: Secret whose key url is where the run's end is told; may be missing.
         step_image: The image with the steps' code, by digest, as `roadie image push` prints it; runs here need none.
     """
-    at_end = report_run(step_image=step_image, model_name=model_name, trigger=trigger, rollout=rollout)
+    at_end = report_run(
+        step_image=step_image,
+        model_name=model_name,
+        run=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
+        run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+        trigger=trigger,
+        rollout=rollout,
+    )
     with_webhook(at_end, webhook_secret)
     road = Road(
         gitops_repo=gitops_repo,

@@ -13,13 +13,17 @@ SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run ended: of which model, started by what, KFP's name of it, its final state, its message of a failure."""
+    """How a run ended: of which model, started by what, its name, its final state, KFP's message of a failure, its id.
+
+    With the id the run's page, its pods and its logs are found; the message often is empty.
+    """
 
     model: str
     trigger: str
     run: str
     state: str
     error: str
+    id: str = ""
 
     @property
     def failed(self) -> bool:
@@ -31,7 +35,8 @@ class Ending:
         """The run in one line."""
         started = f", started by {self.trigger}," if self.trigger else ""
         why = f": {' '.join(self.error.split())}" if self.error else ""
-        return f"{self.model}: run {self.run}{started} ended {self.state}{why}"
+        run = f"{self.run} ({self.id})" if self.id else self.run
+        return f"{self.model}: run {run}{started} ended {self.state}{why}"
 
 
 def report_end(ending: Ending, *, webhook: str = "", target: rollout.Target | None = None) -> Iterator[str]:
@@ -55,7 +60,7 @@ def report_end(ending: Ending, *, webhook: str = "", target: rollout.Target | No
 
 def _post(webhook: str, ending: Ending) -> str:
     """Post to the webhook; a sentence without its address when it did not take it."""
-    facts = {"text": ending.line, "model": ending.model, "run": ending.run, "state": ending.state}
+    facts = {"text": ending.line, "model": ending.model, "run": ending.run, "id": ending.id, "state": ending.state}
     try:
         request = urllib.request.Request(  # noqa: S310 - the user's own address, checked in the next line
             webhook, json.dumps(facts).encode(), {"Content-Type": "application/json"}

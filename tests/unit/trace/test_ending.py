@@ -4,10 +4,12 @@ import contextlib
 import json
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
+import yaml
 
 from roadie import trace
 
@@ -40,6 +42,20 @@ def test_a_run_s_end_is_one_line() -> None:
     assert (FAILED.failed, WELL.failed) == (True, False)
 
 
+def test_with_its_id_the_run_can_be_found() -> None:
+    named = trace.Ending("jukebox", "alert", "jukebox-alert-1", "FAILED", "", "3bcbb060")
+    assert named.line == "jukebox: run jukebox-alert-1 (3bcbb060), started by alert, ended FAILED"
+
+
+@pytest.mark.parametrize("pipeline", ["training", "promotion"])
+def test_the_pipelines_tell_the_name_and_the_id_that_people_see(pipeline: str) -> None:
+    compiled = Path(__file__).parents[3] / "compiled" / "pipelines" / f"{pipeline}.yaml"
+    spec = next(yaml.load_all(compiled.read_text(), Loader=yaml.CSafeLoader))
+    inputs = spec["root"]["dag"]["tasks"]["report-run"]["inputs"]["parameters"]
+    assert inputs["run"]["runtimeValue"]["constant"] == "{{$.pipeline_job_name}}"
+    assert inputs["run_id"]["runtimeValue"]["constant"] == "{{$.pipeline_job_uuid}}"
+
+
 def test_without_a_place_to_tell_it_the_line_is_all() -> None:
     assert list(trace.report_end(FAILED)) == [FAILED.line]
 
@@ -47,7 +63,7 @@ def test_without_a_place_to_tell_it_the_line_is_all() -> None:
 def test_a_webhook_gets_the_line_as_text_and_the_facts_beside_it() -> None:
     with webhook() as (address, taken):
         assert list(trace.report_end(FAILED, webhook=address)) == [FAILED.line]
-    assert taken == [{"text": FAILED.line, "model": "jukebox", "run": "training-7", "state": "FAILED"}]
+    assert taken == [{"text": FAILED.line, "model": "jukebox", "run": "training-7", "id": "", "state": "FAILED"}]
 
 
 @pytest.mark.parametrize("address", ["file:///etc/passwd", "no address", "http://127.0.0.1:9/a-secret"])
