@@ -66,7 +66,7 @@ def push(
             reference,
             base=base,
             lock=lock,
-            folders=(*modelcar.shipped_sources(), *folders),
+            folders=(*modelcar.shipped_code(), *folders),
             move_tag=move_tag,
             workers=workers,
             access=access_from(**access),

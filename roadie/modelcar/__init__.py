@@ -19,7 +19,7 @@ from roadie.modelcar.publish import Published, model_digest, publish
 from roadie.modelcar.push import Pushed, PushedLayer, push
 from roadie.modelcar.read import Image, ImageLayer, Pulled, Verified, inspect, pull, resolve, verify
 from roadie.modelcar.reference import Reference, parse_reference
-from roadie.modelcar.steps import CODE, LOCK, StepsImage, push_steps, shipped_lock, shipped_sources
+from roadie.modelcar.steps import CODE, LOCK, StepsImage, code_digest, push_steps, shipped_code, shipped_lock
 
 __all__ = [
     "ANNOTATIONS",
@@ -35,6 +35,7 @@ __all__ = [
     "Reference",
     "StepsImage",
     "Verified",
+    "code_digest",
     "inspect",
     "model_digest",
     "parse_reference",
@@ -43,7 +44,7 @@ __all__ = [
     "push",
     "push_steps",
     "resolve",
+    "shipped_code",
     "shipped_lock",
-    "shipped_sources",
     "verify",
 ]

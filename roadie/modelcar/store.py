@@ -1,9 +1,11 @@
 """What a place for images offers, be it a registry or an OCI image layout on disk."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from roadie.errors import ModelCarError
 from roadie.modelcar.content import Content, Part
 from roadie.modelcar.documents import Descriptor, Document
 from roadie.modelcar.reference import Reference
@@ -33,9 +35,22 @@ class StoredBlob:
         self.size, self.label = blob.size, f"base {blob.digest[7:19]}"
 
     def parts(self, start: int = 0) -> Iterator[Part]:
-        """The blob's bytes from `start` on."""
+        """The blob's bytes from `start` on; ModelCarError when there are more or fewer than its size says, or others.
+
+        A receiver that was told the size would take what is too much for the next request, and wait for what lacks.
+        """
+        found, done = hashlib.sha256(), start
         for chunk in self._store.chunks(self._blob, start):
+            done += len(chunk)
+            if done > self.size:
+                break
+            found.update(chunk)
             yield Part(memoryview(chunk))
+        if done != self.size or (not start and f"sha256:{found.hexdigest()}" != self._blob.digest):
+            raise ModelCarError(
+                f"Layer {self._blob.digest} of the base {self._store.reference} is damaged: it is not what its digest "
+                "and size say."
+            )
 
 
 class Store(Protocol):

@@ -94,7 +94,7 @@ def test_a_wait_in_another_process_sees_what_a_controller_makes_of_what_changes_
             if "not yet at 111111111111" in line:
                 break
         tip.write_text("1" * 40)
-        stdout, stderr = waiting.communicate(timeout=30)
+        stdout, stderr = waiting.communicate(timeout=120)
     assert stdout.startswith("healthy: "), stderr
     assert waiting.returncode == 0
 

@@ -58,7 +58,7 @@ class Receiver:
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] = {}
     ) -> tuple[int, dict[str, Any], Mapping[str, str]]:
         """One request; status, JSON and headers of the answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         with contextlib.closing(connection):
             connection.request(method, path, body, dict(headers))
             answer = connection.getresponse()
@@ -91,7 +91,7 @@ class Receiver:
         return sample in self.metrics.render().decode()
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 15.0) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not come about"
@@ -617,7 +617,7 @@ def test_an_error_of_our_own_is_a_500_and_one_line_with_its_traceback(
 
 def test_alerts_from_many_senders_at_once_are_all_stored(tmp_path: Path) -> None:
     def send(first: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=60)
         with contextlib.closing(connection):
             for number in range(first, first + 20):
                 body = json.dumps(payload(alert(fingerprint=f"{number:016x}"))).encode()

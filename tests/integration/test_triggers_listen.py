@@ -135,7 +135,7 @@ def test_a_signal_ends_it_after_the_request_under_way(tmp_path: Path, config: di
                 assert read_to_end(idle) == b""  # it has taken notice
             raw.sendall(ALERT[-1:])
             assert read_to_end(raw).startswith(b"HTTP/1.1 200 ")
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=60) == 0
     assert len(Journal(tmp_path / "journal.db").timeline(10)) == 1
     log = (tmp_path / "log").read_text()
     assert "Traceback" not in log

@@ -146,7 +146,7 @@ def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
 
 
-def wait_for(true: Callable[[], Any], what: str, seconds: float = 60.0) -> None:
+def wait_for(true: Callable[[], Any], what: str, seconds: float = 180.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, f"{what} did not come about within {seconds:.0f} s"
@@ -168,7 +168,7 @@ def test_a_metric_that_drifts_starts_one_run_that_trains_and_deploys(stage: Stag
 
         metric.values = {("jukebox", "danceability"): 0.01}
         wait_for(stage.runs, "a run")
-        wait_for(lambda: stage.runs()[0].ended, "its end", seconds=300)
+        wait_for(lambda: stage.runs()[0].ended, "its end", seconds=500)
         wait_for(lambda: stage.events()[0].seen > 1, "a repetition")
 
         (run,) = stage.runs()

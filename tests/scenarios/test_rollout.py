@@ -13,11 +13,10 @@ import pytest
 from roadie import gitops
 from roadie.errors import GitOpsError
 from tests.scenarios.cluster import FollowingCluster
+from tests.scenarios.world import LENIENT
 from tests.servers.kubernetes_api import KubernetesApi, Object, serve_kubernetes
 
 ROOT = Path(__file__).resolve().parents[2]
-# Any model will do here: what is told is the story after the gate.
-LENIENT = json.dumps({"metric": "log_loss", "mode": "non-inferiority", "margin": 9.0, "floors": {"gain": -9.0}})
 ROLLOUT = {
     "inference_service": "jukebox",
     "namespaces": {"test": "mlops-test", "stage": "mlops-stage"},

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -13,6 +14,9 @@ from tests.servers.git_http import GitServer, git
 from tests.servers.registry import RegistryServer, skopeo
 
 ROOT = Path(__file__).resolve().parents[2]
+
+# Any model passes it, also one that is no better: for what is told after the gate.
+LENIENT = json.dumps({"metric": "log_loss", "mode": "non-inferiority", "margin": 9.0, "floors": {"gain": -9.0}})
 
 
 @dataclass
@@ -63,19 +67,34 @@ class World:
         pairs = [word for name, value in given.items() for word in ("-p", f"{name}={value}")]
         return self.roadie("run", "training", "--json", "--state", str(self.state), *pairs)
 
+    def begin_as(self, other: "World") -> None:
+        """Take over what the repository and the registry of `other` hold, which is left as it is."""
+        git("-C", str(self.bare), "fetch", "--quiet", str(other.bare), "+main:main")
+        shutil.copytree(other.stored, self.stored)
+
     def clone(self, folder: Path) -> Path:
         """A fresh clone of the GitOps repository, past all of Roadie's own code."""
-        git("clone", "--quiet", str(self.git_server.root / "mlops-gitops.git"), str(folder))
+        git("clone", "--quiet", str(self.bare), str(folder))
         return folder
+
+    @property
+    def bare(self) -> Path:
+        """The GitOps repository on its server's disk."""
+        return self.git_server.root / "mlops-gitops.git"
+
+    @property
+    def stored(self) -> Path:
+        """What the registry has of the model on its disk; its blobs are elsewhere, shared by all repositories."""
+        return self.registry.storage / "docker/registry/v2/repositories" / self.repository
 
     @property
     def tip(self) -> str:
         """The commit that is deployed."""
-        return git("-C", str(self.git_server.root / "mlops-gitops.git"), "rev-parse", "main")
+        return git("-C", str(self.bare), "rev-parse", "main")
 
     def tags(self) -> list[str]:
         """The versions in the registry; empty when it does not know the model."""
-        folder = self.registry.storage / "docker/registry/v2/repositories" / self.repository / "_manifests/tags"
+        folder = self.stored / "_manifests/tags"
         return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
     def skopeo(self, command: str, *arguments: str) -> str:

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +127,39 @@ def write_layout(
     index["annotations"] = {"org.opencontainers.image.ref.name": tag}
     (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [index]}))
     (directory / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+
+
+# What Roadie wants of a base, and not a byte more: for tests that run nothing in it.
+FILES = {
+    f"usr/bin/python{sys.version_info.major}.{sys.version_info.minor}": b"",
+    "usr/bin/git": b"",
+    "etc/ssl/certs/ca-certificates.crt": b"",
+    "usr/lib/libc.so.6": b"\0GNU C Library (Debian GLIBC 9.36-9) stable release version 9.36.\n\0",
+    "usr/lib/libstdc++.so.6": b"",
+}
+LINKS = {"usr/bin/python3": f"python{sys.version_info.major}.{sys.version_info.minor}"}
+
+
+def tiny_base(
+    directory: Path,
+    *,
+    files: Mapping[str, bytes | None] = {},
+    links: Mapping[str, str] = {},
+    architecture: str = "",
+    config: dict[str, Any] | None = None,
+) -> str:
+    """A base as `oci:DIR:tag` that looks like one; `files` and `links` change what is in it, None takes away."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, content in (FILES | dict(files)).items():
+            if content is not None:
+                info = tarfile.TarInfo(f"./{name}")
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+        for name, target in (LINKS | dict(links)).items():
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = tarfile.SYMTYPE, target
+            tar.addfile(info)
+    platform = {"os": "linux", "architecture": architecture or _architecture()}
+    write_layout(directory, buffer.getvalue(), platform=platform, config=config)
+    return f"oci:{directory}:debian"

@@ -125,7 +125,7 @@ class KubernetesApi:
         if ends and not now["metadata"].get("deletionTimestamp"):
             self.server.ask("DELETE", path)
 
-    def await_watches(self, count: int, timeout: float = 10.0) -> None:
+    def await_watches(self, count: int, timeout: float = 60.0) -> None:
         """Return once so many watches are open."""
         deadline = time.monotonic() + timeout
         while len(self.proxy.watches) != count:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -14,10 +15,15 @@ import pytest
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on right now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A TCP port on loopback that nobody listens on right now.
+
+    It lies below those that systems give to clients (RFC 6335 and Linux differ, from 32768 on at least): one of them
+    might belong to somebody's connection at the moment when a server starts on it, or starts again.
+    """
+    for port in random.SystemRandom().sample(range(20_000, 32_768), 100):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise RuntimeError("none of 100 ports is free")
 
 
 def require(program: str, how_to_get_it: str) -> str:
@@ -34,7 +40,7 @@ def lacking(message: str) -> NoReturn:
 
 @contextlib.contextmanager
 def running(
-    command: Sequence[str], port: int, log: Path, env: Mapping[str, str] | None = None, timeout: float = 30.0
+    command: Sequence[str], port: int, log: Path, env: Mapping[str, str] | None = None, timeout: float = 120.0
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `command` until the block ends; the block starts once 127.0.0.1:`port` accepts connections.
 

@@ -9,6 +9,6 @@ lock.py reads pins, installed.py and sources.py collect files, machine.py says w
 finds the base and holding.py what is in it, push.py puts it together.
 """
 
-from roadie.modelcar.steps.push import CODE, LOCK, StepsImage, push_steps, shipped_lock, shipped_sources
+from roadie.modelcar.steps.push import CODE, LOCK, StepsImage, code_digest, push_steps, shipped_code, shipped_lock
 
-__all__ = ["CODE", "LOCK", "StepsImage", "push_steps", "shipped_lock", "shipped_sources"]
+__all__ = ["CODE", "LOCK", "StepsImage", "code_digest", "push_steps", "shipped_code", "shipped_lock"]

@@ -31,6 +31,9 @@ from roadie.modelcar.store import Report, quiet
 # Labels by which an image tells what is in it: digests of the code's files, and of the lock file.
 CODE, LOCK = "io.roadie.code.digest", "io.roadie.lock.digest"
 _HOME = "opt/roadie"
+_CODE = f"{_HOME}/code"
+# What the receiver finds by name, in an image as in a checkout. It changes nothing of what steps do.
+_BESIDE = ("compiled", "examples")
 # KFP's launcher keeps artifacts below these; older releases do not mount them, and a plain user could not make them.
 _FOLDERS = ("gcs", "minio", "s3")
 # Any user id must do, as OpenShift gives each namespace one of its own.
@@ -57,24 +60,28 @@ class StepsImage:
 
 
 def shipped_lock() -> Path:
-    """Roadie's requirements.lock: in an installed Roadie its own copy, in a checkout that beside it."""
+    """Roadie's requirements.lock."""
+    return _shipped("requirements.lock")[0]
+
+
+def shipped_code() -> tuple[Path, ...]:
+    """The folders of Roadie's code that steps run from."""
+    return (Path(roadie.__file__).parent, *_shipped("components"))
+
+
+def _shipped(*names: str) -> tuple[Path, ...]:
+    """What travels inside of an installed Roadie, and stands beside the package in a checkout."""
     package = Path(roadie.__file__).parent
-    return next(
-        (path for path in _shipped(package, "requirements.lock") if path.is_file()),
-        package.parent / "requirements.lock",
-    )
+    places = [(package / "_shipped" / name, package.parent / name) for name in names]
+    return tuple(next((path for path in both if path.exists()), both[1]) for both in places)
 
 
-def shipped_sources() -> tuple[Path, ...]:
-    """The folders of Roadie that steps and the receiver run from."""
-    package = Path(roadie.__file__).parent
-    names = ("components", "pipelines", "compiled", "examples")
-    found = (next((path for path in _shipped(package, name) if path.is_dir()), None) for name in names)
-    return (package, *(path for path in found if path))
+def code_digest(folders: Sequence[Path] = ()) -> str:
+    """The digest of code that an image of it is labelled with, by default of Roadie's as it is installed here.
 
-
-def _shipped(package: Path, name: str) -> tuple[Path, ...]:
-    return package / "_shipped" / name, package.parent / name
+    Raises UsageError or ModelCarError for folders that cannot be read.
+    """
+    return _digest(sources.collect(folders or shipped_code(), _CODE))
 
 
 def push_steps(
@@ -112,10 +119,11 @@ def push_steps(
     lock, version = lock or shipped_lock(), version or roadie.__version__
     pins = read_lock(lock)
     packages = installed.collect(pins, f"{_HOME}/packages")
-    code = sources.collect(folders or shipped_sources(), f"{_HOME}/code")
+    code = sources.collect(folders or shipped_code(), _CODE)
+    small = [*code, *sources.collect(_shipped(*_BESIDE), _CODE)]
     layers = (
         Layer(tuple(with_parents(packages.entries)), f"{packages.count} packages"),
-        Layer(tuple(with_parents(_small(code))), "code"),
+        Layer(tuple(with_parents(_small(small))), "code"),
     )
     stop = threading.Event()
     with contextlib.ExitStack() as stack:
@@ -131,7 +139,7 @@ def push_steps(
         ready = Base((_configured(found),), found.name, found.digest, is_index=False)
         given = full_annotations(labels, ready)
         if not target.tag:
-            made_of = sha256("\n".join([found.digest, packages.digest, _digest(code)]).encode())
+            made_of = sha256("\n".join([found.digest, packages.digest, _digest(small)]).encode())
             name = re.sub(r"[^A-Za-z0-9._-]", "-", version)
             target = replace(target, tag=f"{name}-{made_of.removeprefix('sha256:')[:_TAG_DIGITS]}")
         store = stack.enter_context(contextlib.closing(open_store(target, access, stop, write=True)))
@@ -179,7 +187,7 @@ def _configured(base: Base) -> Any:
     environment = {
         **given,
         "PATH": f"/{_HOME}/bin:{given['PATH']}",
-        "PYTHONPATH": f"/{_HOME}/code:/{_HOME}/packages",
+        "PYTHONPATH": f"/{_CODE}:/{_HOME}/packages",
         "PYTHONUNBUFFERED": "1",
         "HOME": "/tmp",  # noqa: S108 - the one folder that any user may write to
     }
@@ -188,7 +196,7 @@ def _configured(base: Base) -> Any:
         "Labels": inner.get("Labels") or {},
         "User": _USER,
         # As in a checkout: compiled pipelines are found by their names.
-        "WorkingDir": f"/{_HOME}/code",
+        "WorkingDir": f"/{_CODE}",
         "Cmd": ["python3"],
     }
     return replace(platform, config={**platform.config, "config": config})

@@ -14,45 +14,13 @@ import pytest
 from roadie import modelcar
 from roadie.errors import ModelCarError, UsageError
 from roadie.modelcar.steps.bases import base_reference
-from roadie.modelcar.steps.machine import this_machine
-from tests.servers.debian import write_layout
-
-HERE = this_machine()
-LINKS = {"usr/bin/python3": f"python{HERE.python}"}
-FILES = {
-    f"usr/bin/python{HERE.python}": b"",
-    "usr/bin/git": b"",
-    "etc/ssl/certs/ca-certificates.crt": b"",
-    "usr/lib/libc.so.6": b"\0GNU C Library (Debian GLIBC 9.36-9) stable release version 9.36.\n\0",
-    "usr/lib/libstdc++.so.6": b"",
-}
-
-
-def archive(files: dict[str, bytes], links: dict[str, str]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, content in files.items():
-            info = tarfile.TarInfo(f"./{name}")
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-        for name, target in links.items():
-            info = tarfile.TarInfo(name)
-            info.type, info.linkname = tarfile.SYMTYPE, target
-            tar.addfile(info)
-    return buffer.getvalue()
+from tests.servers.debian import tiny_base
 
 
 @pytest.fixture(autouse=True)
 def _caches_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
-
-
-def base(directory: Path, **changes: Any) -> str:
-    files = {name: body for name, body in (FILES | changes.pop("files", {})).items() if body is not None}
-    platform = {"os": "linux", "architecture": changes.pop("architecture", HERE.architecture)}
-    write_layout(directory, archive(files, LINKS | changes.pop("links", {})), platform=platform, **changes)
-    return f"oci:{directory}:debian"
 
 
 @pytest.fixture
@@ -63,7 +31,7 @@ def project(tmp_path: Path) -> dict[str, Any]:
     (steps / "train.py").write_text("print('trained')\n")
     lock = tmp_path / "team/requirements.lock"
     lock.write_text("".join(f"{name}=={importlib.metadata.version(name)}\n" for name in ("six", "pyyaml")))
-    return {"lock": lock, "folders": [steps], "base": base(tmp_path / "base")}
+    return {"lock": lock, "folders": [steps], "base": tiny_base(tmp_path / "base")}
 
 
 def blob(directory: Path, digest: str) -> bytes:
@@ -155,7 +123,7 @@ def test_a_tag_moves_only_when_it_is_told_to(tmp_path: Path, project: dict[str, 
 def test_a_base_on_which_steps_would_fail_is_refused_in_a_sentence(
     tmp_path: Path, project: dict[str, Any], changes: dict[str, Any], lack: str
 ) -> None:
-    other = base(tmp_path / "other", **changes)
+    other = tiny_base(tmp_path / "other", **changes)
     with pytest.raises(ModelCarError, match=lack):
         modelcar.push_steps(f"oci:{tmp_path}/one:v1", **(project | {"base": other}))
     assert not (tmp_path / "one").exists(), "nothing was sent"
@@ -214,4 +182,14 @@ def test_an_image_is_pushed_by_a_tag_and_not_by_a_digest(tmp_path: Path, project
 
 def test_roadie_s_own_lock_and_code_are_found() -> None:
     assert modelcar.shipped_lock().name == "requirements.lock"
-    assert {"roadie", "components"} <= {folder.name for folder in modelcar.shipped_sources()}
+    assert [folder.name for folder in modelcar.shipped_code()] == ["roadie", "components"]
+
+
+def test_an_image_tells_the_code_in_it_and_no_other_change_changes_that(
+    tmp_path: Path, project: dict[str, Any]
+) -> None:
+    pushed = modelcar.push_steps(f"oci:{tmp_path}/one", **project)
+    told = modelcar.inspect(pushed.reference).annotations[modelcar.CODE]
+    assert told == modelcar.code_digest(project["folders"]) != modelcar.code_digest()
+    (project["folders"][0] / "train.py").write_text("")
+    assert told != modelcar.code_digest(project["folders"])

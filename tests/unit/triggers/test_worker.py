@@ -66,7 +66,7 @@ def test_an_error_that_nobody_thought_of_does_not_end_the_worker(tmp_path: Path,
     assert len(odd.runs) == 1
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
+def wait_until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it did not come to hold"
