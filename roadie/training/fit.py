@@ -68,7 +68,7 @@ def train(examples: Path, directory: Path, *, hyperparameters: Mapping[str, obje
     libraries = {name: version(name) for name in LIBRARIES}
     metadata = _metadata(table, settings, seed, libraries, native.curve)
     model = build_model(native.classifier, native.wrapping, FEATURES, metadata)
-    _check_export(model, table, native.answer(table.features))
+    check_export(model, table, native.answer(table.features))
     content = model.SerializeToString(deterministic=True)
     path = directory / "1" / "model.onnx"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,7 +142,7 @@ def _metadata(
     return {key: json.dumps(value, ensure_ascii=False, sort_keys=True) for key, value in values.items()}
 
 
-def _check_export(model: ModelProto, table: Table, native: NDArray[np.floating]) -> None:
+def check_export(model: ModelProto, table: Table, native: NDArray[np.floating]) -> None:
     """Refuse a model that says something else in ONNX than in scikit-learn on the songs it was trained on."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
