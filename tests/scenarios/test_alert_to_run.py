@@ -88,7 +88,7 @@ class Stage:
     alertmanager_port: int = field(default_factory=free_port)
 
     def __post_init__(self) -> None:
-        (self.folder / "secret").write_text("only-for-tests\n")
+        (self.folder / "secret").write_text("only-for-the-tests-of-this-story\n")
 
     @property
     def url(self) -> str:
