@@ -4,21 +4,26 @@ The protocols are the distribution project's "Token Authentication Specification
 Authentication" (POST).
 """
 
-import json
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from roadie.errors import RegistryError
 from roadie.modelcar.access import Answer
 from roadie.modelcar.credentials import Credentials
+from roadie.modelcar.documents import parse_json
+from roadie.modelcar.retry import is_passing, retry_after
 from roadie.modelcar.transport import Transport
 from roadie.modelcar.urls import host_of, same_origin, split
+from roadie.modelcar.words import words_of
 
-_PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
+# What a WWW-Authenticate header consists of: parameters, and schemes with or without a token after them.
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_PARAMETER = re.compile(rf'({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))')
+_SCHEME = re.compile(rf"({_WORD})(?:\s+[A-Za-z0-9._~+/-]+=*(?=\s*(?:,|$)))?")
 # The specification's default and least lifetime of a token, in seconds.
 _LIFETIME = 60.0
 # Renewed when this share of its life is over: a token that expires during a request costs the whole request.
@@ -31,10 +36,25 @@ class _Token:
     renew_at: float = float("inf")
 
 
-def parse_challenge(header: str) -> tuple[str, dict[str, str]]:
-    """The scheme in lower case and the parameters of a WWW-Authenticate header (RFC 9110, 11.6.1)."""
-    scheme, _, rest = header.strip().partition(" ")
-    return scheme.lower(), {name.lower(): quoted or bare for name, quoted, bare in _PARAMETER.findall(rest)}
+def parse_challenges(header: str) -> list[tuple[str, dict[str, str]]]:
+    """Each challenge of WWW-Authenticate: its scheme in lower case, and its own parameters (RFC 9110, 11.6.1).
+
+    Several may stand in one line, or in lines of their own, which are joined by commas before.
+    """
+    found: list[tuple[str, dict[str, str]]] = []
+    position = 0
+    while position < len(header):
+        if found and (parameter := _PARAMETER.match(header, position)):
+            name, quoted, bare = parameter.groups()
+            value = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare
+            found[-1][1].setdefault(name.lower(), value)
+            position = parameter.end()
+        elif scheme := _SCHEME.match(header, position):
+            found.append((scheme[1].lower(), {}))
+            position = scheme.end()
+        else:
+            position += 1
+    return found
 
 
 class Authorizer:
@@ -66,13 +86,20 @@ class Authorizer:
             token = self._tokens.get(extra)
             if token and token.header != used.get("Authorization"):
                 return True  # another thread has renewed it in the meantime
-            scheme, parameters = parse_challenge(answer.headers.get("www-authenticate", ""))
-            refused = bool(token) and (scheme != "bearer" or parameters.get("error") == "insufficient_scope")
-            if refused or scheme not in {"basic", "bearer"} or (scheme == "basic" and not self._credentials.username):
+            challenge = self._choose(parse_challenges(answer.headers.get("www-authenticate", "")))
+            if challenge is None or (token and _is_final(challenge)):
                 return False
-            self._challenges[extra] = (scheme, parameters)
+            self._challenges[extra] = challenge
             self._renew(extra)
             return True
+
+    def _choose(self, challenges: Sequence[tuple[str, dict[str, str]]]) -> tuple[str, dict[str, str]] | None:
+        """The challenge to answer: a token where one can be had, which also serves who has no password."""
+        by_scheme = {scheme: (scheme, parameters) for scheme, parameters in reversed(challenges)}
+        bearer, basic = by_scheme.get("bearer"), by_scheme.get("basic")
+        if basic and not self._credentials.username:
+            basic = None
+        return bearer if bearer and (bearer[1].get("realm") or not basic) else basic
 
     def _renew(self, extra: str) -> _Token:
         scheme, parameters = self._challenges[extra]
@@ -99,11 +126,11 @@ class Authorizer:
         if answer.status in {404, 405} and self._credentials.username:
             answer = self._post(realm, service, scopes)
         try:
-            document = json.loads(answer.body)
+            document = parse_json(answer.body)
             token = document.get("token") or document["access_token"]
             lifetime = float(document.get("expires_in") or _LIFETIME)
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise TokenRefusedError(host_of(realm), answer.status) from None
+            raise TokenRefusedError(host_of(realm), answer, self._credentials) from None
         return _Token(f"Bearer {token}", started + _FRESH * lifetime)
 
     def _get(self, realm: str, service: str, scopes: list[str]) -> Answer:
@@ -129,6 +156,21 @@ class Authorizer:
 class TokenRefusedError(RegistryError):
     """The token service gave no token; a busy or broken one may give one later."""
 
-    def __init__(self, host: str, status: int) -> None:
-        super().__init__(f"The token service {host} gave no token (HTTP {status}): check the registry credentials.")
-        self.retryable = status in {429, 500, 502, 503, 504}
+    def __init__(self, host: str, answer: Answer, credentials: Credentials) -> None:
+        self.status = answer.status
+        self.retryable, self.retry_after = is_passing(answer.status), retry_after(answer)
+        words = words_of(answer, credentials.secrets)
+        said = f"HTTP {answer.status}{f': {words}' if str(words) else ''}"
+        if self.retryable:
+            advice = "it is busy or broken, try again later"
+        elif credentials:
+            advice = "check the registry credentials"
+        else:
+            advice = "log in first, there are no credentials for this registry"
+        super().__init__(f"The token service {host} gave no token ({said}): {advice}.")
+
+
+def _is_final(challenge: tuple[str, Mapping[str, str]]) -> bool:
+    """Whether a challenge to a request that had credentials says that others will not help."""
+    scheme, parameters = challenge
+    return scheme != "bearer" or parameters.get("error") == "insufficient_scope"

@@ -34,6 +34,11 @@ class Credentials:
         return bool(self.username or self.identity_token)
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown."""
+        return tuple(secret for secret in (self.password, self.identity_token) if secret)
+
+    @property
     def basic(self) -> str:
         """The value of an Authorization header (RFC 7617)."""
         return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()

@@ -16,7 +16,7 @@ from roadie.modelcar.content import BUFFER, Content
 from roadie.modelcar.documents import INDEX, MAX_DOCUMENT, Descriptor, Document
 from roadie.modelcar.reference import Reference
 from roadie.modelcar.retry import CancelledError
-from roadie.modelcar.store import Blob, Report, Store
+from roadie.modelcar.store import Blob, Report, Store, lost
 
 _TAG = "org.opencontainers.image.ref.name"
 _MARKER = '{"imageLayoutVersion":"1.0.0"}'
@@ -103,6 +103,19 @@ class Layout:
             entry = document.descriptor().to_json() | {"annotations": {_TAG: tag}}
             others = [item.to_json() for item in self._index() if item.annotations.get(_TAG) != tag]
             self._replace_index([*others, entry])
+
+    def keep(self, document: Document) -> None:
+        """Write a manifest again, if it is not there."""
+        if not self.has(document.digest) or _document(self._blob(document.digest)) != document.body:
+            self.put_document(document)
+
+    def set_tag(self, document: Document, expected: str | None) -> None:
+        """Write a manifest or index under the reference's tag, if it still names what it is expected to."""
+        self._write_lock()
+        now = self.digest_of(self.reference.tag)
+        if now not in {expected, document.digest}:
+            raise lost(self.reference, now)
+        self.put_document(document, self.reference.tag)
 
     def close(self) -> None:
         """Give up the lock."""

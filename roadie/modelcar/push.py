@@ -6,15 +6,14 @@ import contextlib
 import hashlib
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from roadie.errors import ModelCarError, UsageError
+from roadie.errors import ModelCarError, RegistryError, UsageError
 from roadie.modelcar.access import Access
 from roadie.modelcar.base import EMBEDDED, open_base
-from roadie.modelcar.cache import DigestCache
 from roadie.modelcar.content import SMALL_BLOB, Bytes
 from roadie.modelcar.contract import OnnxCheck, check_base, check_files
 from roadie.modelcar.documents import Descriptor, Document
@@ -23,7 +22,7 @@ from roadie.modelcar.image import Base, ModelImage, compose, essence, full_annot
 from roadie.modelcar.layers import Layer, plan
 from roadie.modelcar.opening import open_store
 from roadie.modelcar.reference import Reference, parse_reference
-from roadie.modelcar.retry import CancelledError
+from roadie.modelcar.retry import CancelledError, is_hidden
 from roadie.modelcar.store import Blob, Report, Store, StoredBlob, quiet
 from roadie.modelcar.tree import documents_of, first_of, manifests_of
 from roadie.modelcar.workers import run_all
@@ -115,12 +114,10 @@ class Work:
     stop: threading.Event
     # Layers that are most often there already are worth a hash before anything is sent; so are small ones always.
     hash_first: bool = False
-    cache: DigestCache = field(default_factory=DigestCache)
 
     def run(self, similar: Reference | None, *, move_tag: bool) -> Pushed:
         """Compare when the tag stands and may not move, otherwise send; the tag is written last."""
-        target = self.store.reference
-        standing = self.store.find(target.tag)
+        standing = self._standing()
         if standing and not move_tag:
             return self._compare(standing)
         known = standing or (self.store.find(similar.name) if similar else None)
@@ -131,7 +128,6 @@ class Work:
         image = self._compose(digests) if first else None
         blobs, sent = self._send_blobs(digests, image.configs if image else (), sizes)
         self.models.finish()
-        self.cache.prune()
         if image is None:
             image = self._compose([blob.digest for blob in blobs])
             sent += sum(blob.sent for blob in self._all(self._config_tasks(image.configs)))
@@ -144,9 +140,21 @@ class Work:
         ]
         return self._pushed(image.top, image.manifests, sent, pushed, existed=existed)
 
+    def _standing(self) -> Document | None:
+        """What the tag names; a repository that the first push is to make may be hidden by now.
+
+        Nothing is overwritten unseen for that: the look before the tag is written, when the blobs are there, is strict.
+        """
+        try:
+            return self.store.find(self.store.reference.tag)
+        except RegistryError as error:
+            if is_hidden(error):
+                return None
+            raise
+
     def _compare(self, standing: Document) -> Pushed:
         """The tag stands and may not move: the files are only hashed, nothing is sent."""
-        digests = self._all([partial(self._digest, layer) for layer in self.layers])
+        digests = self._all([partial(self._hash, layer) for layer in self.layers])
         image = self._compose(digests)
         same = image.top.digest == standing.digest
         if not same and essence(image.documents) != essence(documents_of(self.store, standing)):
@@ -158,6 +166,8 @@ class Work:
             PushedLayer(layer.label, digest, layer.size, uploaded=False)
             for layer, digest in zip(self.layers, digests, strict=True)
         ]
+        if same:  # all of it is read again: a registry may have lost a part, and have said nothing
+            self._all([partial(self.store.keep, item) for item in image.manifests])
         manifests = image.manifests if same or not standing.is_index else tuple(manifests_of(self.store, standing))
         return self._pushed(standing, manifests, 0, layers, existed=True)
 
@@ -179,19 +189,10 @@ class Work:
         return [by_layer[layer] for layer in self.layers], sum(blob.sent for blob in blobs)
 
     def _send_layer(self, layer: Layer, digest: str, sizes: Collection[int]) -> Blob:
-        """Hash first what is small or may be there already; everything else is hashed while it is sent.
-
-        What the cache says is used to find a blob, not to name one: what is sent is hashed again.
-        """
-        cached = "" if digest else self.cache.get(layer)
-        if cached and self.store.has(cached):
-            self.report(layer.label, layer.size, layer.size)
-            return Blob(cached, layer.size, 0)
+        """Hash first what is small or may be there already; everything else is hashed while it is sent."""
         if not digest and (layer.size <= SMALL_BLOB or layer.size in sizes):
             digest = self._hash(layer)
-        blob = self.store.put(layer, digest, self.report)
-        self.cache.put(layer, blob.digest)
-        return blob
+        return self.store.put(layer, digest, self.report)
 
     def _send_base_layer(self, blob: Descriptor) -> Blob:
         assert self.base_store is not None
@@ -206,22 +207,12 @@ class Work:
         """Manifests by digest, and at last the tag, if nobody else has set it in the meantime."""
         target = self.store.reference
         self._all([partial(self.store.put_document, item) for item in image.manifests])
-        now = self.store.digest_of(target.tag)
-        if now not in {standing.digest if standing else None, image.top.digest}:
-            raise ModelCarError(f"{target} was set to {now} by somebody else during this push: push under a new tag.")
         if standing:
             import logging
 
             log = logging.getLogger("roadie.modelcar")
             log.warning("moving %s from %s to %s", target, standing.digest, image.top.digest)
-        self.store.put_document(image.top, target.tag)
-
-    def _digest(self, layer: Layer) -> str:
-        digest = self.cache.get(layer)
-        if not digest:
-            digest = self._hash(layer)
-            self.cache.put(layer, digest)
-        return digest
+        self.store.set_tag(image.top, standing.digest if standing else None)
 
     def _hash(self, layer: Layer) -> str:
         found = hashlib.sha256()

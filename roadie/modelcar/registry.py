@@ -1,6 +1,7 @@
 """A repository in a registry, by the OCI distribution specification 1.1."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from http import HTTPStatus as Status
 from urllib.parse import urlencode
 
@@ -8,14 +9,24 @@ from roadie.errors import RegistryError
 from roadie.modelcar.access import Answer
 from roadie.modelcar.auth import TokenRefusedError
 from roadie.modelcar.content import Content
-from roadie.modelcar.documents import ACCEPT, MANIFEST, Descriptor, Document
+from roadie.modelcar.documents import ACCEPT, DIGEST, MANIFEST, Descriptor, Document
 from roadie.modelcar.repository import Repository
-from roadie.modelcar.retry import RefusedError, wait_before
-from roadie.modelcar.store import Blob, Report, Store
+from roadie.modelcar.retry import Patience, RefusedError, retrying
+from roadie.modelcar.store import Blob, Report, Store, lost
 from roadie.modelcar.upload import Upload
 from roadie.modelcar.urls import absolute
 
 _TINY = 64 << 10
+# How long (seconds) a manifest may take to be readable once it was taken.
+_READ_BACK = 3.0
+# How long (seconds, and times the look and the PUT took) to wait for a push that came between another's look and PUT.
+_SETTLE, _SETTLE_FACTOR, _LONGEST_SETTLE = 0.1, 4.0, 10.0
+
+
+class _NotYetError(RegistryError):
+    """A manifest cannot be read back yet."""
+
+    retryable = True
 
 
 class Registry(Repository):
@@ -37,7 +48,8 @@ class Registry(Repository):
         answer = self._manifest("HEAD", name)
         if answer is None:
             return None
-        if digest := answer.headers.get("docker-content-digest"):
+        digest = answer.headers.get("docker-content-digest", "")
+        if DIGEST.fullmatch(digest):
             return digest
         document = self.find(name)
         return document.digest if document else None
@@ -48,16 +60,16 @@ class Registry(Repository):
 
     def chunks(self, blob: Descriptor, start: int = 0) -> Iterator[bytes]:
         """A blob's bytes; a cut connection is resumed where it broke."""
-        attempt = 0
+        patience = self.patience()
         while start < blob.size:
             try:
                 for chunk in self._chunks_from(blob.digest, start):
-                    start, attempt = start + len(chunk), 0
+                    start += len(chunk)
+                    patience.progress()
                     yield chunk
                 return
             except RegistryError as error:
-                wait_before(attempt, error, self.stop)
-                attempt += 1
+                patience.wait(error)
 
     def _chunks_from(self, digest: str, start: int) -> Iterator[bytes]:
         url = f"{self.base}/blobs/{digest}"
@@ -72,7 +84,7 @@ class Registry(Repository):
                             yield chunk[skip:]
                         skip = max(0, skip - len(chunk))
                     return
-                said = Answer(answer.status, answer.headers, next(chunks, b""))
+                said = replace(answer, body=next(chunks, b""))
             if said.status != Status.UNAUTHORIZED or last or not self._authorizer.challenged(said, authorization):
                 raise self.refused(said, f"send blob {digest}")
 
@@ -94,15 +106,85 @@ class Registry(Repository):
         except (RefusedError, TokenRefusedError):
             return False
         if answer.status == Status.ACCEPTED:  # a fresh upload session in place of the mount: not wanted
-            self.cancel(absolute(self.base, answer.headers.get("location", "")))
+            self.cancel(absolute(f"{self.base}/blobs/uploads/", answer.headers.get("location", "")))
         return answer.status == Status.CREATED
 
     def put_document(self, document: Document, tag: str = "") -> None:
-        """Store a manifest or index and check that the registry understood the same bytes."""
-        path = f"/manifests/{tag or document.digest}"
-        answer = self.ask("PUT", path, {"Content-Type": document.media_type}, document.body, expect={Status.CREATED})
+        """Store a manifest or index, and read it back: what cannot be read is repaired, or RegistryError.
+
+        A registry whose disk was full may keep an empty file, and say 201 when the same is sent again.
+        """
+        self._put_document(document, tag)
+        if self._reads_back(document):
+            return
+        self.request("DELETE", f"{self.base}/manifests/{document.digest}")
+        self._put_document(document, tag)
+        if not self._reads_back(document):
+            raise RegistryError(
+                f"{self.reference.registry} took {document.digest} and does not give it back: its storage is damaged, "
+                "have its garbage collection clear it away, then push again."
+            )
+
+    def keep(self, document: Document) -> None:
+        """See that a manifest or index which should be there can be read, and store it again if not."""
+        if not self._reads_back(document):
+            self.put_document(document)
+
+    def set_tag(self, document: Document, expected: str | None) -> None:
+        """Store a manifest or index under the reference's tag, looking at it just before, and once more after that.
+
+        The protocol has no compare-and-swap. Whoever comes between another's look and PUT is overwritten unawares; so
+        everybody looks again, after several times as long as the own look and PUT took.
+        """
+        tag, clock = self.reference.tag, self.access.clock
+        took = retrying(lambda: self._look_and_put(document, tag, expected), self.patience())
+        if not self._reads_back(document):
+            self.put_document(document, tag)
+        clock.wait(min(_LONGEST_SETTLE, max(_SETTLE, _SETTLE_FACTOR * took)), self.stop)
+        now = self.digest_of(tag)
+        if now != document.digest:
+            raise lost(self.reference, now)
+
+    def _look_and_put(self, document: Document, tag: str, expected: str | None) -> float:
+        """One look, and one PUT if the tag is as it should be; gives the seconds that both took."""
+        started = self.access.clock.now()
+        expect: set[int] = {Status.OK, Status.NOT_FOUND}
+        answer = self.ask_now("HEAD", f"/manifests/{tag}", {"Accept": ACCEPT}, expect=expect)
+        now = answer.headers.get("docker-content-digest", "") if answer.status == Status.OK else None
+        now = self.digest_of(tag) if now == "" else now
+        if now not in {expected, document.digest}:
+            raise lost(self.reference, now)
+        self._put_now(document, tag)
+        return self.access.clock.now() - started
+
+    def _put_document(self, document: Document, tag: str) -> None:
+        retrying(lambda: self._put_now(document, tag or document.digest), self.patience())
+
+    def _put_now(self, document: Document, name: str) -> None:
+        headers = {"Content-Type": document.media_type}
+        answer = self.ask_now("PUT", f"/manifests/{name}", headers, document.body, expect={Status.CREATED})
         stored = answer.headers.get("docker-content-digest", document.digest)
         if stored != document.digest:
             raise RegistryError(
                 f"{self.reference.registry} stored {stored} instead of {document.digest}: do not use it."
             )
+
+    def _reads_back(self, document: Document) -> bool:
+        """Whether the registry gives the same bytes by their digest.
+
+        Another push of the same may be writing them at this moment, and some registries need one to see them: hence
+        some tries. A registry that is away is waited for as everywhere.
+        """
+        patience = Patience(_READ_BACK, self.access.clock, self.stop)
+        while True:
+            try:
+                answer = self._read_now(document.digest)
+                if answer.status == Status.OK and answer.body == document.body:
+                    return True
+                patience.wait(_NotYetError())
+            except _NotYetError:
+                return False
+
+    def _read_now(self, name: str) -> Answer:
+        expect: set[int] = {Status.OK, Status.NOT_FOUND, Status.INTERNAL_SERVER_ERROR}
+        return self.ask("GET", f"/manifests/{name}", {"Accept": ACCEPT}, expect=expect)

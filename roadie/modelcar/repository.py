@@ -1,27 +1,28 @@
 """Requests to one repository of a registry, by the OCI distribution specification 1.1, and what its refusals mean."""
 
-import json
 import threading
 from collections.abc import Mapping
 from http import HTTPStatus as Status
 
 from roadie.errors import RegistryError
 from roadie.modelcar.access import Access, Answer
+from roadie.modelcar.advice import advice_for
 from roadie.modelcar.auth import Authorizer
 from roadie.modelcar.credentials import find_credentials
 from roadie.modelcar.reference import Reference
-from roadie.modelcar.retry import RefusedError, retrying
+from roadie.modelcar.retry import Patience, RefusedError, retrying
 from roadie.modelcar.transport import Body, Transport
+from roadie.modelcar.words import Words, words_of
 
 _DOCKER_HUB = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
-_MAX_MESSAGE = 200
+_ELSEWHERE = {Status.FOUND, Status.TEMPORARY_REDIRECT, Status.PERMANENT_REDIRECT}
 
 
 class Repository:
     """One repository; several threads may use it at once, each with a connection of its own."""
 
     def __init__(self, reference: Reference, access: Access, stop: threading.Event, *, write: bool = False) -> None:
-        self.reference, self.stop, self.timeout = reference, stop, access.timeout
+        self.reference, self.stop, self.access = reference, stop, access
         self.transport = Transport(access)
         host = _DOCKER_HUB.get(reference.registry, reference.registry)
         self.base = f"{self.transport.base(host)}/v2/{reference.repository}"
@@ -30,11 +31,26 @@ class Repository:
         scope = f"repository:{reference.repository}:{actions}"
         self._authorizer = Authorizer(self.transport, self._credentials, self.base, scope)
 
+    def patience(self) -> Patience:
+        """Patience for one thing that may have to be tried more than once."""
+        return Patience(self.access.patience, self.access.clock, self.stop)
+
     def has(self, digest: str) -> bool:
-        """Whether the blob is in this repository; a registry that would send one elsewhere for it has it."""
-        elsewhere = {Status.FOUND, Status.TEMPORARY_REDIRECT, Status.PERMANENT_REDIRECT}
-        answer = self.ask("HEAD", f"/blobs/{digest}", expect={Status.OK, Status.NOT_FOUND, *elsewhere})
-        return answer.status != Status.NOT_FOUND
+        """Whether the blob is in this repository."""
+        return retrying(lambda: self.has_now(digest), self.patience())
+
+    def has_now(self, digest: str) -> bool:
+        """The same, asked once.
+
+        A registry that would send one elsewhere for it has it. One that does not say, since the repository is not there
+        yet or for lack of a right, has not: the attempt to send it tells more, and in words, which HEAD has not.
+        """
+        answer = self.request("HEAD", f"{self.base}/blobs/{digest}")
+        if answer.status in {Status.NOT_FOUND, Status.UNAUTHORIZED, Status.FORBIDDEN}:
+            return False
+        if answer.status not in {Status.OK, *_ELSEWHERE}:
+            raise self.refused(answer, f"HEAD /blobs/{digest}")
+        return True
 
     def cancel(self, location: str) -> None:
         """Give up an upload session; the registry clears away what is not cancelled after some days."""
@@ -58,14 +74,23 @@ class Repository:
         extra: str = "",
     ) -> Answer:
         """One request that may be repeated, with patience; RefusedError for a status that is not in `expect`."""
+        return retrying(lambda: self.ask_now(method, path, headers, body, expect=expect, extra=extra), self.patience())
 
-        def once() -> Answer:
-            answer = self.request(method, self.base + path, headers, body, extra=extra)
-            if answer.status not in expect:
-                raise self.refused(answer, f"{method} {path.partition('?')[0]}")
-            return answer
-
-        return retrying(once, self.stop)
+    def ask_now(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        *,
+        expect: set[int],
+        extra: str = "",
+    ) -> Answer:
+        """The same, once."""
+        answer = self.request(method, self.base + path, headers, body, extra=extra)
+        if answer.status not in expect:
+            raise self.refused(answer, f"{method} {path.partition('?')[0]}")
+        return answer
 
     def request(
         self,
@@ -88,36 +113,14 @@ class Repository:
         return self.transport.send(method, url, {**(headers or {}), **authorization}, body, timeout)
 
     def refused(self, answer: Answer, what: str) -> RefusedError:
-        """An error of one sentence from the registry's answer (OCI distribution specification, "Error Codes")."""
-        code, message = _error(answer)
+        """An error of one sentence from the registry's answer, in its own words."""
+        words = self.words(answer)
         place = f"{self.reference.registry}/{self.reference.repository}"
-        said = f"HTTP {answer.status}{f' {code}' if code else ''}{f': {self._redacted(message)}' if message else ''}"
-        who = self._credentials.username or "an anonymous user"
-        advice = {
-            400: "try again" if code else "give its CA file if it wants TLS",
-            401: f"{who} has not the right, or the password is wrong: check the registry credentials",
-            403: f"{who} is not allowed to do that: ask for the right to push",
-            404: "check the registry's address and the repository's name",
-            413: "the registry, or a proxy before it, limits the size of uploads: raise that limit",
-            429: "the registry limits how often it may be asked: try again later",
-        }.get(
-            answer.status,
-            "look into the registry's log" if answer.status >= Status.INTERNAL_SERVER_ERROR else "check the reference",
-        )
-        return RefusedError(f"{place} refused to {what} ({said}): {advice}.", answer, code)
+        said = " ".join(part for part in (f"HTTP {answer.status}", words.code) if part)
+        said = f"{said}: {words.text}" if words.text else said
+        advice = advice_for(answer, words, self.base, self._credentials)
+        return RefusedError(f"{place} refused to {what} ({said}): {advice}.", answer, words)
 
-    def _redacted(self, text: str) -> str:
-        for secret in (self._credentials.password, self._credentials.identity_token):
-            text = text.replace(secret, "***") if secret else text
-        return text
-
-
-def _error(answer: Answer) -> tuple[str, str]:
-    """The code and message of the first error in a registry's answer, cut short."""
-    try:
-        first = json.loads(answer.body)["errors"][0]
-        detail = first.get("detail")
-        message = f"{first.get('message', '')} {detail if isinstance(detail, str) else ''}".strip()
-        return str(first.get("code", "")), message[:_MAX_MESSAGE]
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return "", " ".join(answer.body.decode("utf-8", "replace").split())[:_MAX_MESSAGE]
+    def words(self, answer: Answer) -> Words:
+        """What the registry says, without our secrets in it."""
+        return words_of(answer, self._credentials.secrets)

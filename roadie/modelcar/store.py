@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from roadie.errors import ModelCarError
+from roadie.errors import ModelCarError, RegistryError
 from roadie.modelcar.content import Content, Part
 from roadie.modelcar.documents import Descriptor, Document
 from roadie.modelcar.reference import Reference
@@ -40,7 +40,7 @@ class StoredBlob:
         A receiver that was told the size would take what is too much for the next request, and wait for what lacks.
         """
         found, done = hashlib.sha256(), start
-        for chunk in self._store.chunks(self._blob, start):
+        for chunk in self._chunks(start):
             done += len(chunk)
             if done > self.size:
                 break
@@ -51,6 +51,18 @@ class StoredBlob:
                 f"Layer {self._blob.digest} of the base {self._store.reference} is damaged: it is not what its digest "
                 "and size say."
             )
+
+    def _chunks(self, start: int) -> Iterator[bytes]:
+        try:
+            yield from self._store.chunks(self._blob, start)
+        except RegistryError as error:  # which was retried there: whoever sends this on must not do so again
+            raise ModelCarError(f"The base cannot be read: {error}") from error
+
+
+def lost(reference: Reference, digest: str | None) -> ModelCarError:
+    """What is said when another push was faster."""
+    named = f"was set to {digest}" if digest else "was deleted"
+    return ModelCarError(f"{reference} {named} by somebody else during this push: push under a new tag.")
 
 
 class Store(Protocol):
@@ -77,7 +89,16 @@ class Store(Protocol):
         """Take a blob over from another store without moving its bytes; False where that is not possible."""
 
     def put_document(self, document: Document, tag: str = "") -> None:
-        """Store a manifest or index, under a tag if one is given."""
+        """Store a manifest or index, under a tag if one is given, and see that it can be read."""
+
+    def keep(self, document: Document) -> None:
+        """See that a manifest or index which should be there can be read, and store it again if not."""
+
+    def set_tag(self, document: Document, expected: str | None) -> None:
+        """Store a manifest or index under the reference's tag, which names `expected` (None: nothing) until now.
+
+        ModelCarError when somebody else has set it meanwhile, before this or just after.
+        """
 
     def close(self) -> None:
         """Let go of connections and locks."""

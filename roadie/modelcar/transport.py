@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import SplitResult
 
 from roadie.errors import RegistryError
@@ -37,13 +37,13 @@ class Transport:
     """Connections to any number of hosts, kept for whichever thread comes next; close() ends them all, also in use."""
 
     def __init__(self, access: Access) -> None:
-        self._timeout = access.timeout
+        self._timeout, self._known = access.timeout, access.known
         self._connector = Connector(access)
         self._lock = threading.Lock()
         self._idle: dict[tuple[str, str], list[http.client.HTTPConnection]] = {}
         self._open: set[http.client.HTTPConnection] = set()
         self._closed = False
-        self._reached: set[str] = set()
+        self._answered: set[str] = set()
 
     def base(self, host: str) -> str:
         """The scheme and host with which a registry is asked."""
@@ -56,35 +56,33 @@ class Transport:
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body = b"", timeout: float = 0
     ) -> Answer:
-        """One request and its whole answer."""
-        with self._response(method, url, headers, body, timeout) as response, self._translated(method, url):
-            data = response.read(MAX_DOCUMENT + 1)
-            if len(data) > MAX_DOCUMENT:
-                raise RegistryError(f"{host_of(url)} answered {method} with more than 8 MiB: it is no registry.")
-            if response.length:
-                raise http.client.IncompleteRead(data, response.length)
-            return _answer(response, data)
+        """One request and its whole answer; a GET follows redirects, without credentials to another host."""
+        if method == "GET":
+            with self.stream(url, headers) as (answer, chunks):
+                return replace(answer, body=_whole(url, chunks))
+        with self._response(method, url, headers, body, timeout) as (answer, response):
+            return replace(answer, body=_whole(url, self._chunks(response, method, url)))
 
     @contextlib.contextmanager
     def stream(self, url: str, headers: Mapping[str, str]) -> Iterator[tuple[Answer, Iterator[bytes]]]:
         """GET with the body in chunks; redirects are followed, without credentials to another host."""
         headers = dict(headers)
         for _ in range(5):
-            with self._response("GET", url, headers, b"", 0) as response:
-                if response.status not in _REDIRECTS:
-                    yield _answer(response, b""), self._chunks(response, url)
+            with self._response("GET", url, headers, b"", 0) as (answer, response):
+                chunks = self._chunks(response, "GET", url)
+                if answer.status not in _REDIRECTS:
+                    yield answer, chunks
                     return
-                with self._translated("GET", url):
-                    response.read(MAX_DOCUMENT)
-            target = absolute(url, response.headers.get("location", ""))
+                _whole(url, chunks)
+            target = absolute(url, answer.headers.get("location", ""))
             if not same_origin(url, target):
                 headers.pop("Authorization", None)
             url = target
         raise RegistryError(f"{host_of(url)} redirects in a circle: the registry's storage is misconfigured.")
 
-    def _chunks(self, response: http.client.HTTPResponse, url: str) -> Iterator[bytes]:
+    def _chunks(self, response: http.client.HTTPResponse, method: str, url: str) -> Iterator[bytes]:
         while True:
-            with self._translated("GET", url):
+            with self._translated(method, url):
                 chunk = response.read(BUFFER)
                 if not chunk and response.length:
                     raise http.client.IncompleteRead(b"")
@@ -105,8 +103,8 @@ class Transport:
     @contextlib.contextmanager
     def _response(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body, timeout: float
-    ) -> Iterator[http.client.HTTPResponse]:
-        """Send and yield the response; the connection is kept when the response was read to its end."""
+    ) -> Iterator[tuple[Answer, http.client.HTTPResponse]]:
+        """Send and yield the answer, its body still to be read; when it was read to its end the connection is kept."""
         parts = split(url)
         connection: http.client.HTTPConnection | None = None
         try:
@@ -121,7 +119,9 @@ class Transport:
                     self._drop(connection)
                     connection = self._connect(parts)
                     response = self._exchange(connection, parts, method, headers, body, timeout)
-            yield response
+            with self._lock:
+                self._answered.add(host_of(url))
+            yield _answer(response, connection, parts), response
             if response.isclosed() and not response.will_close:
                 with self._lock:
                     self._idle.setdefault((parts.scheme, parts.netloc), []).append(connection)
@@ -179,7 +179,6 @@ class Transport:
                 connection.close()
                 raise ConnectionAbortedError("the push was given up")
             self._open.add(connection)
-            self._reached.add(parts.netloc)
         return connection
 
     def _drop(self, connection: http.client.HTTPConnection) -> None:
@@ -194,8 +193,8 @@ class Transport:
             yield
         except (OSError, http.client.HTTPException, ValueError) as error:
             host = host_of(url)
-            # A server that was never there is a wrong address; one that was there before is coming back.
-            absent = isinstance(error, ConnectionRefusedError) and host not in self._reached
+            # A server that never answered is a wrong address; one that was there before is coming back.
+            absent = host not in self._answered and not self._known
             raise failure(method, host, self._timeout, error, absent=absent) from error
 
 
@@ -228,5 +227,21 @@ def _wait_writable(sock: socket.socket) -> None:
         raise TimeoutError("the server stopped reading")
 
 
-def _answer(response: http.client.HTTPResponse, body: bytes) -> Answer:
-    return Answer(response.status, {name.lower(): value for name, value in response.headers.items()}, body)
+def _answer(response: http.client.HTTPResponse, connection: http.client.HTTPConnection, parts: SplitResult) -> Answer:
+    """Headers that come more than once are joined where they are lists (RFC 9110, 5.3); of others the first counts."""
+    headers: dict[str, str] = {}
+    for name, value in response.headers.items():
+        known = headers.setdefault(name.lower(), value)
+        if known is not value and name.lower() in {"www-authenticate", "warning"}:
+            headers[name.lower()] = f"{known}, {value}"
+    proxy = connection.host if isinstance(connection, ProxiedConnection) else ""
+    return Answer(response.status, headers, origin=f"{parts.scheme}://{parts.netloc}", proxy=proxy)
+
+
+def _whole(url: str, chunks: Iterator[bytes]) -> bytes:
+    body = bytearray()
+    for chunk in chunks:
+        body += chunk
+        if len(body) > MAX_DOCUMENT:
+            raise RegistryError(f"{host_of(url)} answered with more than 8 MiB: it is no registry.")
+    return bytes(body)

@@ -15,6 +15,7 @@ import pytest
 from roadie import modelcar
 from roadie.errors import RegistryError, RoadieError
 from roadie.modelcar import Access
+from tests.servers.clock import HandClock
 from tests.servers.http import serving
 from tests.servers.registry import RegistryServer, serve_registry
 
@@ -126,8 +127,8 @@ def test_a_blob_may_lie_elsewhere_and_the_password_does_not_go_there(
     "said",
     [b"", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nshort"],
 )
-def test_a_server_that_speaks_something_else_is_one_sentence(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roadie.modelcar.retry._FIRST_DELAY", 0.001)
+def test_a_server_that_speaks_something_else_is_one_sentence(said: bytes) -> None:
+    access = Access(clock=HandClock())
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer() -> None:
@@ -140,7 +141,7 @@ def test_a_server_that_speaks_something_else_is_one_sentence(said: bytes, monkey
 
         threading.Thread(target=answer, daemon=True).start()
         with pytest.raises(RegistryError, match=r"The connection to 127.0.0.1:\d+ broke at GET"):
-            modelcar.inspect(f"127.0.0.1:{listener.getsockname()[1]}/team/model:v1")
+            modelcar.inspect(f"127.0.0.1:{listener.getsockname()[1]}/team/model:v1", access=access)
         listener.shutdown(socket.SHUT_RDWR)
 
 
@@ -156,10 +157,7 @@ def test_a_web_page_in_place_of_a_manifest_is_one_sentence() -> None:
         modelcar.inspect(f"{host}/team/model:v1")
 
 
-def test_a_full_disk_at_the_registry_is_one_sentence_and_leaves_no_tag(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("roadie.modelcar.retry._FIRST_DELAY", 0.001)
+def test_a_full_disk_at_the_registry_is_one_sentence_and_leaves_no_tag(model: Path, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", small], check=False).returncode:
@@ -168,7 +166,7 @@ def test_a_full_disk_at_the_registry_is_one_sentence_and_leaves_no_tag(
         with serve_registry(small) as full:
             reference = full.reference("full/model")
             with pytest.raises(RegistryError, match=r"HTTP 500.*look into the registry's log"):
-                modelcar.push(model, reference)
+                modelcar.push(model, reference, access=Access(clock=HandClock()))
             assert modelcar.resolve(reference) is None
     finally:
         subprocess.run(["umount", "-l", small], check=True)
@@ -192,10 +190,8 @@ def test_a_full_disk_at_the_registry_is_one_sentence_and_leaves_no_tag(
     ],
 )
 def test_whatever_a_server_says_comes_out_as_an_error_of_roadie(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: str, content: str
+    model: Path, tmp_path: Path, head: str, content: str
 ) -> None:
-    monkeypatch.setattr("roadie.modelcar.retry._FIRST_DELAY", 0.0001)
-
     class Odd(Handler):
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -205,7 +201,7 @@ def test_whatever_a_server_says_comes_out_as_an_error_of_roadie(
         do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
 
     with serving(Odd) as host:
-        access = Access(username="me", password="hush", timeout=1)
+        access = Access(username="me", password="hush", timeout=1, clock=HandClock())
         for use in (
             lambda: modelcar.push(model, f"{host}/a/b:v1", access=access),
             lambda: modelcar.pull(f"{host}/a/b:v1", tmp_path / "back", access=access),
