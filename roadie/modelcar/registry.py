@@ -19,8 +19,8 @@ from roadie.modelcar.urls import absolute
 _TINY = 64 << 10
 # How long (seconds) a manifest may take to be readable once it was taken.
 _READ_BACK = 3.0
-# How long (seconds, and times the look and the PUT took) to wait for a push that came between another's look and PUT.
-_SETTLE, _SETTLE_FACTOR, _LONGEST_SETTLE = 0.1, 4.0, 10.0
+# How long (seconds, and times a request takes) to wait for another push that looked at the tag before ours was there.
+_SETTLE, _SETTLE_FACTOR, _LONGEST_SETTLE = 0.1, 12.0, 10.0
 
 
 class _NotYetError(RegistryError):
@@ -134,20 +134,23 @@ class Registry(Repository):
         """Store a manifest or index under the reference's tag, looking at it just before, and once more after that.
 
         The protocol has no compare-and-swap. Whoever comes between another's look and PUT is overwritten unawares; so
-        everybody looks again, after several times as long as the own look and PUT took.
+        everybody looks again, after several times as long as the slowest such request may have taken just now.
         """
         tag, clock = self.reference.tag, self.access.clock
-        took = retrying(lambda: self._look_and_put(document, tag, expected), self.patience())
+        retrying(lambda: self._look_and_put(document, tag, expected), self.patience())
+        started = clock.now()
         if not self._reads_back(document):
             self.put_document(document, tag)
-        clock.wait(min(_LONGEST_SETTLE, max(_SETTLE, _SETTLE_FACTOR * took)), self.stop)
-        now = self.digest_of(tag)
-        if now != document.digest:
-            raise lost(self.reference, now)
+        waited, slowest = 0.0, clock.now() - started
+        while (settled := min(_LONGEST_SETTLE, max(_SETTLE, _SETTLE_FACTOR * slowest))) > waited:
+            clock.wait(settled - waited, self.stop)
+            waited, started = settled, clock.now()
+            if (now := self.digest_of(tag)) != document.digest:
+                raise lost(self.reference, now)
+            slowest = max(slowest, clock.now() - started)
 
-    def _look_and_put(self, document: Document, tag: str, expected: str | None) -> float:
-        """One look, and one PUT if the tag is as it should be; gives the seconds that both took."""
-        started = self.access.clock.now()
+    def _look_and_put(self, document: Document, tag: str, expected: str | None) -> None:
+        """One look, and one PUT if the tag is as it should be: a PUT that failed is not repeated without a look."""
         expect: set[int] = {Status.OK, Status.NOT_FOUND}
         answer = self.ask_now("HEAD", f"/manifests/{tag}", {"Accept": ACCEPT}, expect=expect)
         now = answer.headers.get("docker-content-digest", "") if answer.status == Status.OK else None
@@ -155,7 +158,6 @@ class Registry(Repository):
         if now not in {expected, document.digest}:
             raise lost(self.reference, now)
         self._put_now(document, tag)
-        return self.access.clock.now() - started
 
     def _put_document(self, document: Document, tag: str) -> None:
         retrying(lambda: self._put_now(document, tag or document.digest), self.patience())

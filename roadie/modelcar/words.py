@@ -12,7 +12,7 @@ from roadie.modelcar.documents import parse_json
 _LONGEST = 400
 # No sentence stands further down than this many bytes of a page.
 _READ = 64 << 10
-_TAGS = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_TAGS = re.compile(r"<(script|style|head|title)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.DOTALL | re.IGNORECASE)
 # Under these names servers put a sentence: registries, token services (RFC 6749, 5.2), problem details (RFC 9457).
 _NAMES = ("message", "error_description", "error_message", "detail", "details", "title", "reason", "msg", "error")

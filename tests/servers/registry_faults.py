@@ -5,7 +5,7 @@ import http.client
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -16,10 +16,11 @@ _CHUNK = 1 << 16
 class Fault:
     """What goes wrong with the next `times` requests of `method` whose path matches `path`.
 
-    `status` answers in the registry's place (after reading the body). `after` that many bytes of the body the
+    `status` answers in the registry's place, with `headers` and `body` (after reading the request's). `after` that many bytes of the body the
     connection is cut, in the request, or with `response` in the answer. `hang` never answers. `lost` lets the request
     through and cuts before the answer. `kept` makes the registry keep what came before the cut, as registries do that
-    let an upload be resumed; distribution 2.8 forgets it.
+    let an upload be resumed; distribution 2.8 forgets it. `late` makes the answer come that many seconds later. `before`
+    is called before the request goes on to the registry, `then` when the registry has answered.
     """
 
     method: str
@@ -32,6 +33,10 @@ class Fault:
     hang: bool = False
     lost: bool = False
     kept: bool = False
+    body: bytes = b""
+    late: float = 0.0
+    before: Callable[[], None] | None = None
+    then: Callable[[], None] | None = None
 
 
 @dataclass
@@ -107,6 +112,8 @@ def _handler(proxy: FaultyRegistry, upstream: str) -> type[BaseHTTPRequestHandle
                 if fault and fault.hang:
                     proxy.released.wait()
                     raise _Cut
+                if fault and fault.before:
+                    fault.before()
                 status = self._refuse(fault) if fault and fault.status else self._forward(fault)
             finally:
                 with proxy.lock:
@@ -130,8 +137,10 @@ def _handler(proxy: FaultyRegistry, upstream: str) -> type[BaseHTTPRequestHandle
             self.send_response(fault.status)
             for name, value in fault.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(fault.body)))
             self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(fault.body)
             return fault.status
 
         def _forward(self, fault: Fault | None) -> int:
@@ -152,6 +161,10 @@ def _handler(proxy: FaultyRegistry, upstream: str) -> type[BaseHTTPRequestHandle
                         raise _Cut
                     connection.send(chunk)
                 response = connection.getresponse()
+                if fault and fault.then:
+                    fault.then()
+                if fault and fault.late:
+                    proxy.released.wait(fault.late)
                 if fault and fault.lost:
                     raise _Cut
                 self._return(response, fault)

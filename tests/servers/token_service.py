@@ -55,6 +55,9 @@ class TokenService:
     lifetime: int = 300
     refresh_token: str = ""
     denied: frozenset[str] = frozenset()
+    # Grants tokens to whoever asks without a password, too; and answers so many times with a status instead.
+    anonymous: bool = False
+    failing: tuple[int, int] = (0, 0)
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     def token(self, scopes: list[str]) -> str:
@@ -103,7 +106,8 @@ def _handler(service: TokenService) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             basic = base64.b64encode(f"{service.username}:{service.password}".encode()).decode()
             query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
-            self._grant("GET", query.get("scope", []), self.headers.get("Authorization") == f"Basic {basic}")
+            sent = self.headers.get("Authorization")
+            self._grant("GET", query.get("scope", []), sent == f"Basic {basic}" or (service.anonymous and not sent))
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
@@ -117,7 +121,11 @@ def _handler(service: TokenService) -> type[BaseHTTPRequestHandler]:
 
         def _grant(self, method: str, scopes: list[str], known: bool) -> None:
             service.asked.append((method, " ".join(scopes)))
-            if method not in service.methods:
+            status, times = service.failing
+            if times:
+                service.failing = (status, times - 1)
+                self._answer(status, {"details": "come back later"})
+            elif method not in service.methods:
                 self._answer(405, {})
             elif not known:
                 self._answer(401, {"details": "incorrect username or password"})
