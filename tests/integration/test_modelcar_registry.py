@@ -189,7 +189,7 @@ def test_an_identity_token_is_traded_for_a_bearer_token(
 def test_a_token_service_that_grants_nothing_is_one_sentence(registry_token: RegistryServer, model: Path) -> None:
     with pytest.raises(
         RegistryError,
-        match=r"gave no token \(HTTP 401: incorrect username or password\): check the registry credentials",
+        match=r"\(HTTP 401: incorrect username or password\): check the registry",
     ):
         modelcar.push(model, registry_token.reference("token/none"), access=Access(username="x", password="y"))
 

@@ -16,11 +16,11 @@ _CHUNK = 1 << 16
 class Fault:
     """What goes wrong with the next `times` requests of `method` whose path matches `path`.
 
-    `status` answers in the registry's place, with `headers` and `body` (after reading the request's). `after` that many bytes of the body the
-    connection is cut, in the request, or with `response` in the answer. `hang` never answers. `lost` lets the request
-    through and cuts before the answer. `kept` makes the registry keep what came before the cut, as registries do that
-    let an upload be resumed; distribution 2.8 forgets it. `late` makes the answer come that many seconds later. `before`
-    is called before the request goes on to the registry, `then` when the registry has answered.
+    `status` answers in the registry's place, with `headers` and `body` (after reading the request's). `after` that many
+    bytes of the body the connection is cut, in the request, or with `response` in the answer. `hang` never answers.
+    `lost` lets the request through and cuts before the answer. `kept` makes the registry keep what came before the cut,
+    as registries do that let an upload be resumed; distribution 2.8 forgets it. `late` makes the answer come that many
+    seconds later. `before` is called before the request goes on to the registry, `then` when the registry has answered.
     """
 
     method: str
