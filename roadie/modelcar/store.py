@@ -9,6 +9,7 @@ from roadie.errors import ModelCarError, RegistryError
 from roadie.modelcar.content import Content, Part
 from roadie.modelcar.documents import Descriptor, Document
 from roadie.modelcar.reference import Reference
+from roadie.modelcar.retry import CancelledError
 
 # Called as report(label, bytes done so far, bytes in all) while a blob is moved.
 Report = Callable[[str, int, int], None]
@@ -55,6 +56,8 @@ class StoredBlob:
     def _chunks(self, start: int) -> Iterator[bytes]:
         try:
             yield from self._store.chunks(self._blob, start)
+        except CancelledError:
+            raise
         except RegistryError as error:  # which was retried there: whoever sends this on must not do so again
             raise ModelCarError(f"The base cannot be read: {error}") from error
 
