@@ -113,12 +113,13 @@ def test_every_parameter_given_to_a_run_is_one_of_the_pipeline(
     runs.parse_arguments(pipeline, [FILE.sub("={}", pair) for pair in pairs if "$(" not in pair])
 
 
-def test_the_tutorial_compiles_before_it_runs_and_runs_a_worse_model_after_a_good_one() -> None:
+def test_the_tutorial_pushes_the_image_before_it_runs_and_runs_a_worse_model_after_a_good_one() -> None:
     tutorial = [block for block in blocks("sh") if block.page == ROOT / "docs" / "tutorial.md"]
     called = [words for block in tutorial for words in commands(without_comments(block.text))]
-    ours = [" ".join(words[1:4]) for words in called if words[0] == "roadie" and words[1] in {"compile", "run"}]
+    ours = [" ".join(words[1:4]) for words in called if words[0] == "roadie" and words[1] in {"image", "run"}]
+    push = "image push registry.example.com/mlops/steps"
     good, worse = "run training --cluster", "run training --cluster"
-    assert ours == ["compile", "compile --check", good, "run training --help-parameters", worse]
+    assert ours == [push, good, "run training --help-parameters", worse]
 
 
 def test_the_readme_names_its_two_commands_and_no_third_before_them() -> None:

@@ -4,8 +4,10 @@ import importlib.metadata
 import io
 import json
 import os
+import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ import pytest
 from roadie import modelcar
 from roadie.errors import ModelCarError, UsageError
 from roadie.modelcar.steps.bases import base_reference
-from tests.servers.debian import tiny_base
+from tests.servers.debian import PATH, tiny_base
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -193,3 +197,31 @@ def test_an_image_tells_the_code_in_it_and_no_other_change_changes_that(
     assert told == modelcar.code_digest(project["folders"]) != modelcar.code_digest()
     (project["folders"][0] / "train.py").write_text("")
     assert told != modelcar.code_digest(project["folders"])
+
+
+def test_an_installed_roadie_pushes_the_same_code_as_a_checkout(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        wheel.extractall(tmp_path / "site")
+    asked = "from roadie import modelcar as m; print(m.code_digest(), m.shipped_lock())"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    said = subprocess.run([sys.executable, "-c", asked], env=environment, cwd=tmp_path, capture_output=True, check=True)
+    digest, lock = said.stdout.decode().split()
+    assert digest == modelcar.code_digest()
+    assert Path(lock).is_relative_to(tmp_path / "site")
+    assert Path(lock).read_bytes() == modelcar.shipped_lock().read_bytes()
+
+
+def test_the_containerfile_gives_the_same_folders_variables_and_user(tmp_path: Path, project: dict[str, Any]) -> None:
+    config = config_of(tmp_path / "one", modelcar.push_steps(f"oci:{tmp_path}/one", **project))["config"]
+    lines = (ROOT / "Containerfile").read_text("utf-8").rpartition("\nFROM ")[2].splitlines()
+    stated = {line.partition(" ")[0]: line.partition(" ")[2] for line in lines}
+    ours = dict(word.split("=", 1) for word in stated["ENV"].replace("${PATH}", PATH).split())
+    assert ours.items() <= dict(item.split("=", 1) for item in config["Env"]).items()
+    assert (stated["USER"], stated["WORKDIR"]) == (config["User"], config["WorkingDir"])
+    assert "RUN mkdir -m 0777 /gcs /minio /s3" in lines
+    assert {line.split()[-1] for line in lines if line.startswith("COPY ")} == {
+        "/opt/roadie/packages",
+        *(f"/opt/roadie/code/{name}" for name in ("compiled", "examples", "components", "roadie")),
+    }
