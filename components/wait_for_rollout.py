@@ -39,7 +39,8 @@ def wait_for_rollout(
         rollout: What serves the version, where it answers to the samples, and how long it may take to come up.
         commit: The commit that asked for the version.
         in_place: Whether the branch holds the version; if not (a review is open), there is nothing to wait for yet.
-        roll_back: Put the version before back when this one fails.
+        roll_back: Put the version before back when this one fails by itself: its image, a crash, never ready, other
+            answers. What is wrong beside it is an error that leaves Git as it is.
         run: The pipeline run, for the rollback's trailers.
         trigger: What started the run.
 
@@ -63,7 +64,7 @@ def wait_for_rollout(
         Wanted(version, digest, commit=commit),
         timeout=serving.minutes * 60,
         soak=serving.soak_minutes * 60,
-        trial=trace.Trial(url, Path(samples.path)) if url and samples else None,
+        trial=trace.Trial(url, Path(samples.path)) if samples and url != "none" else None,
         roll_back=roll_back,
         run=run,
         trigger=trigger,

@@ -33,7 +33,7 @@ def rollout() -> None:
 @click.option("--image", default="", metavar="REPOSITORY", help="The image's repository, without a tag.")
 @click.option("--commit", default="", help="The commit that asked for the version.")
 @click.option("--timeout", default=900.0, show_default=True, metavar="SECONDS", help="How long to wait.")
-@click.option("--soak", default=0.0, show_default=True, metavar="SECONDS", help="How long it must go on serving.")
+@click.option("--soak", default=60.0, show_default=True, metavar="SECONDS", help="How long it must go on serving.")
 @click.option("--grace", default=60.0, show_default=True, metavar="SECONDS", help="How long a failure must last.")
 @_json
 def wait(

@@ -3,21 +3,24 @@
 An Application may have the GitOps repository as a source; then the revision that it synced must contain our commit.
 Or it may be the child in an app of apps: its source is the chart's repository, and the version stands in the values
 that its parent gives it. Then our version must be in these values, and in those that Argo CD compared with.
+
+An Application never shows that a version is bad beside an InferenceService, which knows better: what Argo CD cannot
+render, sync or see as healthy blocks the version, and is no failure of it.
 """
 
-import contextlib
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
+from roadie.rollout import sources
 from roadie.rollout.look import (
+    BLOCKED,
     DEGRADED,
     GRACE,
     HEALTHY,
     LONG,
     PROGRESS,
     SUPERSEDED,
+    UNREADY,
     WAITING,
     Look,
     Object,
@@ -28,10 +31,21 @@ from roadie.rollout.look import (
 from roadie.rollout.target import Wanted
 
 Asks = Callable[[str], bool]
+_SKIPS = "argocd.argoproj.io/skip-reconcile"
+# What Argo CD calls the health of what nobody has made, or somebody has paused: nothing that a version does.
+_UNTRIED = {"Missing", "Suspended", "Unknown", None}
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Whether an InferenceService is watched beside the Application, and whether it has our version."""
+
+    watched: bool = False
+    arrived: bool = False
 
 
 def judge_application(
-    now: Object, first: Object, wanted: Wanted, repository: str, contains: Asks, newer: Asks, alone: bool
+    now: Object, first: Object, wanted: Wanted, repository: str, contains: Asks, newer: Asks, beside: Beside
 ) -> Look:
     """What an Application that is there says of our version.
 
@@ -42,19 +56,20 @@ def judge_application(
         repository: The GitOps repository; may be empty.
         contains: Whether a revision is our commit, or a descendant that still holds our version.
         newer: Whether a revision descends from our commit, whatever it holds.
-        alone: Whether there is no InferenceService that would tell of failures sooner and more surely.
+        beside: What is known of an InferenceService, which tells of the version's failures sooner and more surely.
     """
-    sources, revisions = _sources(at(now, "spec")), _revisions(now)
-    held = _held(sources)
-    of_repository = [found for found, source in zip(revisions, sources, strict=False) if _is(source, repository)]
-    if held and not of_repository:
-        missing = _by_values(held, _held(_sources(at(now, "status.sync.comparedTo"))), first, wanted)
+    found, revisions = sources.of(at(now, "spec")), _revisions(now)
+    held = sources.held(found)
+    of_repository = [each for each, source in zip(revisions, found, strict=False) if sources.same(source, repository)]
+    by_values = bool(held) and not of_repository
+    if by_values:
+        missing = _by_values(held, sources.held(sources.of(at(now, "status.sync.comparedTo"))), first, wanted)
     else:
         missing = _by_commit([each for each in of_repository or revisions if each], wanted, contains, newer)
-    if missing and missing.state == WAITING:
-        errors = [each for each in items(now, "status.conditions") if str(each.get("type")).endswith("Error")]
-        return replace(missing, reason=told(missing.reason, *(each.get("message") for each in errors[:1])))
-    return missing or next(look for look in _looks(now, alone) if look)
+    if missing:
+        waits = missing.state == WAITING
+        return replace(missing, reason=told(missing.reason, *_errors(now)[:1], _paused(now))) if waits else missing
+    return next(look for look in _looks(now, first, beside, wanted if by_values else None) if look)
 
 
 def revision(application: Object | None) -> str:
@@ -67,17 +82,18 @@ def _revisions(application: Object | None) -> list[str]:
     return sync.get("revisions") or [sync.get("revision") or ""]
 
 
-def _sources(tree: Object | None) -> list[Object]:
-    return at(tree, "sources") or [at(tree, "source") or {}]
+def _errors(now: Object) -> list[str]:
+    """What Argo CD complains of: a comparison that failed, a chart that does not render, a spec that is invalid."""
+    conditions = items(now, "status.conditions")
+    return [str(each.get("message")) for each in conditions if str(each.get("type")).endswith("Error")]
 
 
-def _is(source: Object, repository: str) -> bool:
-    """Whether a source is of a repository; scheme, user, `.git` and the host's case do not matter in an address."""
-    plain = (
-        re.sub(r"^(\w+://)?([^@/]*@)?|(\.git)?/*$", "", address or "").replace(":", "/").lower()
-        for address in (source.get("repoURL"), repository)
-    )
-    return bool(repository) and len(set(plain)) == 1
+def _paused(now: Object) -> str:
+    """What keeps Argo CD from syncing by itself; "" when nothing does."""
+    automated = at(now, "spec.syncPolicy.automated")
+    if (at(now, "metadata.annotations") or {}).get(_SKIPS) == "true":
+        return f"its annotation {_SKIPS} keeps Argo CD from looking at it"
+    return "its automated sync is off" if automated is None or automated.get("enabled") is False else ""
 
 
 def _by_commit(revisions: list[str], wanted: Wanted, contains: Asks, newer: Asks) -> Look | None:
@@ -92,9 +108,9 @@ def _by_commit(revisions: list[str], wanted: Wanted, contains: Asks, newer: Asks
 
 def _by_values(held: dict[str, str], compared: dict[str, str], first: Object, wanted: Wanted) -> Look | None:
     """The same for a version that stands in the Application's own values."""
-    ours, old = {wanted.version, *wanted.all_digests}, _held(_sources(at(first, "spec")))
-    if ours.intersection(held.values()):
-        if ours.intersection(compared.values()):
+    old = sources.held(sources.of(at(first, "spec")))
+    if sources.name(held, wanted):
+        if sources.name(compared, wanted):
             return None
         return Look(PROGRESS, "Argo CD has yet to compare its new values with the cluster")
     values = ", ".join(f"{path} {value}" for path, value in held.items())
@@ -103,43 +119,92 @@ def _by_values(held: dict[str, str], compared: dict[str, str], first: Object, wa
     return Look(WAITING, f"its values have {values}")
 
 
-def _held(sources: list[Object]) -> dict[str, str]:
-    """The versions and digests in the Helm values of sources, by their path."""
-    import yaml
-
-    found: list[tuple[str, str]] = []
-    for helm in (source.get("helm") or {} for source in sources):
-        with contextlib.suppress(yaml.YAMLError):  # Argo CD complains of it in the Application's conditions
-            found += _leaves(yaml.safe_load(helm.get("values") or ""))
-        found += _leaves(helm.get("valuesObject"))
-        found += [(str(each.get("name")), str(each.get("value"))) for each in helm.get("parameters") or []]
-    return {path: value for path, value in found if value and path.rpartition(".")[2] in {"version", "digest"}}
-
-
-def _leaves(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(tree, Mapping | list):
-        for key, value in tree.items() if isinstance(tree, Mapping) else enumerate(tree):
-            yield from _leaves(value, f"{path}.{key}" if path else str(key))
-    else:
-        yield path, str(tree or "")
-
-
-def _looks(now: Object, alone: bool) -> Iterator[Look | None]:
+def _looks(now: Object, first: Object, beside: Beside, by_values: Wanted | None) -> Iterator[Look | None]:
     """What is wrong or missing in an Application that has our version, the worst first; at last that nothing is."""
-    operation, where = at(now, "status.operationState") or {}, f"at {revision(now)[:12]}"
-    phase, message = operation.get("phase", "Succeeded"), operation.get("message")
-    synced = at(operation, "syncResult.revision") or at(operation, "operation.sync.revision")
+    where = f"at {revision(now)[:12]}"
+    yield _refused(now, where, by_values)
+    yield _running(now, where)
     status, health = at(now, "status.sync.status"), at(now, "status.health.status")
-    if now.get("operation") or phase in {"Running", "Terminating"}:
-        yield Look(PROGRESS, told(f"its sync {where} is running", message))
-    if phase in {"Failed", "Error"} and synced in {None, at(now, "status.sync.revision")}:
-        yield Look(DEGRADED, told(f"its sync {where} failed", message), GRACE)
+    errors = _errors(now)
+    if status != "Synced" and errors:
+        # Beside an InferenceService that has our version, Argo CD has done its part, whatever it cannot do now.
+        state = PROGRESS if beside.arrived else BLOCKED
+        yield Look(state, told(f"it is {status} {where}", errors[0]), GRACE, aside=True)
+    differs = f"it is {status} {where}"
     if status != "Synced":
-        yield Look(PROGRESS, f"it is {status} {where}")
+        differs = told(differs, ", ".join(_out_of_sync(now)), _paused(now))
+        if beside.watched or not (_applied(now, by_values) and health == "Healthy"):
+            yield Look(PROGRESS, differs, aside=True)
+    yield _unhealthy(now, first, where, beside)
+    yield Look(HEALTHY, f"it is Synced {where} and Healthy" if status == "Synced" else f"{differs}, and Healthy")
+
+
+def _refused(now: Object, where: str, by_values: Wanted | None) -> Look | None:
+    """A sync of our version that failed, or that Argo CD tries again: its phase stays Running then."""
+    operation = at(now, "status.operationState") or {}
+    failed = operation.get("phase") in {"Failed", "Error"}
+    if not (failed or (operation.get("phase") == "Running" and operation.get("retryCount"))):
+        return None
+    result, asked = operation.get("syncResult") or {}, at(operation, "operation.sync") or {}
+    if by_values:
+        synced = sources.held(sources.of(result)) or sources.held(sources.of(asked))
+        about_ours = not synced or sources.name(synced, by_values)
+    else:
+        about_ours = (result.get("revision") or asked.get("revision")) in {None, at(now, "status.sync.revision")}
+    if not about_ours:
+        return None
+    what = [
+        told(f"{each.get('kind')} {each.get('name')}", each.get("message"))
+        for each in items(result, "resources")
+        if each.get("status") == "SyncFailed"
+    ]
+    tried = "failed" if failed else f"is refused, and tried again (attempt {operation['retryCount']})"
+    reason = told(f"its sync {where} {tried}", *(what[:1] or [str(operation.get("message") or "")]))
+    return Look(BLOCKED, reason, GRACE, aside=True)
+
+
+def _running(now: Object, where: str) -> Look | None:
+    """An operation under way. One that heals what differs from Git is no part of a rollout, and may never end."""
+    operation = at(now, "status.operationState") or {}
+    if not (now.get("operation") or operation.get("phase") in {"Running", "Terminating"}):
+        return None
+    asked = at(now, "operation.sync") or at(operation, "operation.sync") or {}
+    heals = bool(asked.get("autoHealAttemptsCount"))
+    return Look(PROGRESS, told(f"its sync {where} is running", operation.get("message")), aside=heals)
+
+
+def _out_of_sync(now: Object) -> list[str]:
+    return [
+        f"{each.get('kind')} {each.get('name')}"
+        for each in items(now, "status.resources")
+        if each.get("status") not in {"Synced", None}
+    ]
+
+
+def _applied(now: Object, by_values: Wanted | None) -> bool:
+    """Whether the last sync was one of what the Application was compared with, and went well."""
+    operation = at(now, "status.operationState") or {}
+    result = operation.get("syncResult") or {}
+    if operation.get("phase") != "Succeeded":
+        return False
+    if by_values:
+        return sources.name(sources.held(sources.of(result)), by_values)
+    return bool(result.get("revision")) and result.get("revision") == at(now, "status.sync.revision")
+
+
+def _unhealthy(now: Object, first: Object, where: str, beside: Beside) -> Look | None:
+    """What Argo CD makes of the health; since 3.0 it does not say of which resource (`resourceHealthSource`)."""
+    health = at(now, "status.health.status")
+    if health == "Healthy":
+        return None
     bad = [each for each in items(now, "status.resources") if at(each, "health.status") == health]
     which = [told(f"{each.get('kind')} {each.get('name')}", at(each, "health.message")) for each in bad[:1]]
+    reason = told(f"it is {health} {where}", *which, *_errors(now)[:1])
+    if beside.watched:
+        return Look(PROGRESS, reason, aside=True)
     if health == "Degraded":
-        yield Look(DEGRADED, told(f"it is Degraded {where}", *which), GRACE if alone else LONG)
-    if health != "Healthy":
-        yield Look(PROGRESS, told(f"it is {health} {where}", *which))
-    yield Look(HEALTHY, f"it is Synced {where} and Healthy")
+        # What was Degraded before our version, or is another thing than the model, is not held against it.
+        before = at(first, "status.health.status") == "Degraded"
+        others = bool(bad) and all(each.get("kind") != "InferenceService" for each in bad)
+        return Look(BLOCKED if before or others else DEGRADED, reason, GRACE)
+    return Look(PROGRESS if health in _UNTRIED else UNREADY, reason)

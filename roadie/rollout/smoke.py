@@ -6,6 +6,7 @@ Its REST API is that of kserve/open-inference-protocol, specification/protocol/i
 import itertools
 import json
 import math
+import socket
 import time
 import urllib.error
 import urllib.parse
@@ -22,6 +23,8 @@ from roadie.rollout.samples import OUTPUT, Sample
 PERCENTILES = (50, 95, 99)
 _PAUSE = 0.5  # seconds between two questions whether the model is ready
 _ANSWER = 30.0  # seconds for one answer
+# What a login, a gateway or a wrong path answers in the place of the model server.
+_OF_OTHERS = {301, 302, 303, 307, 308, 401, 403, 404, 405, 407, 502, 504}
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class Smoke:
 
     `reason` is a sentence. `max_difference` is the largest between a served probability and that of the file, NaN when
     none was compared. `latency_ms` has p50, p95 and p99 of the requests in milliseconds, from a request's first byte
-    to its answer's last. `requests` is how many were answered.
+    to its answer's last. `requests` is how many were answered. `tried` is False when no model server was reached: that
+    says something of the address or the network, and nothing of the model.
     """
 
     ok: bool
@@ -38,10 +42,15 @@ class Smoke:
     max_difference: float = math.nan
     latency_ms: Mapping[str, float] = field(default_factory=dict)
     requests: int = 0
+    tried: bool = True
 
 
 class _AnswerError(RolloutError):
     """The server does not answer, or with something else than was asked for."""
+
+
+class _UnreachedError(_AnswerError):
+    """Nobody answers at the address, or somebody else than the model server: a proxy, a gateway, a login."""
 
 
 def smoke(
@@ -84,7 +93,8 @@ def smoke(
             latencies.append((time.monotonic() - began) * 1000)
             worst = max(worst, _difference(answer, sample.outputs))
     except _AnswerError as error:
-        return Smoke(False, str(error), latency_ms=percentiles(latencies), requests=len(latencies))
+        reached = bool(latencies) or not isinstance(error, _UnreachedError)
+        return Smoke(False, str(error), latency_ms=percentiles(latencies), requests=len(latencies), tried=reached)
     ok = worst <= tolerance
     reason = (
         f"the served model {'agrees' if ok else 'does not agree'} with the model's file: "
@@ -105,8 +115,8 @@ def _await_ready(address: str, timeout: float) -> None:
         try:
             _ask(address, min(_ANSWER, max(_PAUSE, deadline - time.monotonic())))
         except _AnswerError as error:
-            if time.monotonic() + _PAUSE >= deadline:
-                raise _AnswerError(f"the model was not ready within {timeout:g} s: {error}") from error
+            if time.monotonic() + _PAUSE >= deadline or isinstance(error.__cause__, socket.gaierror):
+                raise type(error)(f"the model was not ready within {timeout:g} s: {error}") from error
         else:
             return
         time.sleep(_PAUSE)
@@ -123,9 +133,13 @@ def _ask(address: str, timeout: float, question: Mapping[str, Any] | None = None
     except urllib.error.HTTPError as error:
         with error:
             said = error.read(2_000).decode(errors="replace")
-        raise _AnswerError(told(f"{address} answered {error.code} {error.reason}", said)) from error
+        # 503 is what a server says that is still loading; others of a gateway come here as well, and nothing tells.
+        kind = _UnreachedError if error.code in _OF_OTHERS else _AnswerError
+        raise kind(told(f"{address} answered {error.code} {error.reason}", said)) from error
     except (OSError, HTTPException) as error:
-        raise _AnswerError(told(f"{address} does not answer", getattr(error, "reason", error))) from error
+        why = getattr(error, "reason", error)
+        cause = why if isinstance(why, BaseException) else error
+        raise _UnreachedError(told(f"{address} does not answer", why)) from cause
     except ValueError as error:
         raise _AnswerError(f"{address} answered with something else than JSON") from error
 

@@ -9,7 +9,8 @@ class Target:
 
     An empty `namespace` is the pod's own. OpenShift GitOps keeps its Applications in ``openshift-gitops``.
     `gitops_repo` tells which of an Application's sources the commit is in; without it, the Application itself tells
-    (see roadie.rollout.application).
+    (see roadie.rollout.application). `canary` names the InferenceService's canary that is to serve the version; empty
+    for the stable predictor, beside which a canary is nothing.
     """
 
     inference_service: str = ""
@@ -17,6 +18,7 @@ class Target:
     application: str = ""
     application_namespace: str = "argocd"
     gitops_repo: str = ""
+    canary: str = ""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Wanted:
     """The version that is to serve: the image's tag, its digest (``sha256:...``), and the commit that asked for it.
 
     `image` is the repository without a tag. `digests` are further names of the same image: a runtime may report the
-    manifest of its platform where `digest` is that of the index.
+    manifest of its platform where `digest` is that of the index. Without a `digest`, what pods run is not compared.
     """
 
     version: str
@@ -52,9 +54,12 @@ class Wanted:
 class Verdict:
     """How a rollout ended.
 
-    `outcome` is healthy, degraded, timed-out, superseded (another version took the place of ours: nobody's success,
-    and nothing to roll back) or skipped (nothing was named). `reason` is a sentence, `seconds` the wait, `revision`
-    what the Application had synced last, and `logs` the last lines of the container that fails.
+    `outcome` is healthy, degraded (it fails by itself), timed-out (it came up and never got ready), blocked (it was not
+    tried, for something else that Argo CD, the cluster or a third party did or did not do), superseded (another version
+    took the place of ours: nobody's success, and nothing to roll back) or skipped (nothing was named). Only a degraded
+    or a timed-out version is one to take back. `reason` is a sentence, `seconds` the wait, `revision` what the
+    Application had synced last, `logs` the last lines of the container that fails, and `address` where KServe says that
+    the version answers inside of the cluster.
     """
 
     outcome: str
@@ -62,3 +67,4 @@ class Verdict:
     seconds: float = 0.0
     revision: str = ""
     logs: str = ""
+    address: str = ""

@@ -41,12 +41,13 @@ class RolloutSettings(Settings):
     namespaces: dict[str, str] = Field({}, description="Its namespace in each environment; without one, no wait there.")
     application: str = Field("", description="The Argo CD Application to wait for, such as jukebox-{environment}.")
     argocd_namespace: str = Field("argocd", description="Its namespace; openshift-gitops with OpenShift GitOps.")
-    minutes: float = Field(15.0, gt=0, description="How long to wait; a version that fails is rolled back.")
-    soak_minutes: float = Field(0.0, ge=0, description="How long a version has to stay healthy.")
+    minutes: float = Field(15.0, gt=0, description="How long to wait; a version that fails by itself is rolled back.")
+    soak_minutes: float = Field(1.0, ge=0, description="How long a version has to stay healthy.")
     predictor_url: str = Field(
         "",
         description="Where the served model answers, such as http://jukebox-predictor.{namespace}.svc.cluster.local; "
-        "its answers are compared with the challenger's. Empty to ask it nothing.",
+        "its answers are compared with the challenger's. Empty for the address that KServe tells, where it can be "
+        "reached from the step; none to ask it nothing.",
     )
 
     def target(self, environment: str, repository: str = "") -> Target:

@@ -21,7 +21,10 @@ __all__ = ["api", "player"]
 DIGEST = f"sha256:{'2' * 64}"
 TARGET = rollout.Target("jukebox", "music")
 SERVED = ("asked", "deploying", "pulled", "ready", "replaced")
-OPTIONS = ("--version", "1.1.0", "--digest", DIGEST, "--inference-service", "jukebox", "--namespace", "music")
+OPTIONS = (
+    *("--version", "1.1.0", "--digest", DIGEST, "--inference-service", "jukebox", "--namespace", "music"),
+    *("--soak", "0"),
+)
 
 
 def command(*options: str) -> Result:

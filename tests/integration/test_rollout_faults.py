@@ -23,7 +23,7 @@ BOTH = rollout.Target("jukebox", "music", "test")
 
 
 def wait(player: Player, target: rollout.Target = SERVICE, timeout: float = 10.0, **options: Any) -> rollout.Verdict:
-    return rollout.wait(target, WANTED, timeout=timeout, **{"grace": 0.2, "say": player.hear, **options})
+    return rollout.wait(target, WANTED, timeout=timeout, **{"grace": 0.2, "soak": 0.0, "say": player.hear, **options})
 
 
 def played(player: Player, frames: list[dict[str, Any]], **options: Any) -> rollout.Verdict:
@@ -76,7 +76,7 @@ def test_a_cluster_that_knows_neither_argo_cd_nor_kserve_is_an_error(api: Kubern
 def test_an_inference_service_that_is_not_there_is_waited_for_in_vain(api: KubernetesApi) -> None:
     player = Player(api)
     verdict = wait(player, timeout=0.3)
-    assert verdict.outcome == "timed-out"
+    assert verdict.outcome == "blocked"
     assert verdict.reason.startswith("InferenceService music/jukebox is not there; check its name and namespace")
 
 

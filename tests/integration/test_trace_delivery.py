@@ -47,7 +47,7 @@ def see_through(
             place,
             TARGET,
             rollout.Wanted(version, digest, commit=commit),
-            **{"timeout": 3.0, "say": lambda _: None, **options},
+            **{"timeout": 3.0, "soak": 0.0, "say": lambda _: None, **options},
         )
 
 

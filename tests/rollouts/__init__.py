@@ -2,7 +2,8 @@
 
 A file has `start` (the objects of base.yaml that are there at the beginning), `frames`, and the `outcome` and `reason`
 to be come to. A frame does what moves.yaml describes (`do`), or changes objects itself (`set`), or lets something go
-wrong (`fault`: drop, forget), and then waits until a line with the words of `then` was told.
+wrong (`fault`: drop, forget), and then waits until a line with the words of `then` was told. What the objects
+look like is as in the recordings of real rollouts, which recorded.py plays.
 """
 
 import copy

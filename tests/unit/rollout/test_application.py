@@ -4,8 +4,19 @@ from typing import Any
 import pytest
 
 from roadie.rollout import Wanted
-from roadie.rollout.application import judge_application, revision
-from roadie.rollout.look import DEGRADED, GRACE, HEALTHY, LONG, PROGRESS, SUPERSEDED, WAITING, Look
+from roadie.rollout.application import Beside, judge_application, revision
+from roadie.rollout.look import (
+    BLOCKED,
+    DEGRADED,
+    GRACE,
+    HEALTHY,
+    LONG,
+    PROGRESS,
+    SUPERSEDED,
+    UNREADY,
+    WAITING,
+    Look,
+)
 from tests.rollouts import load, merged
 
 OURS, OLD, LATER = "1" * 40, "0" * 40, "3" * 40
@@ -25,9 +36,12 @@ def judged(
     repository: str = GIT,
     holds: Collection[str] = (OURS,),
     newer: Collection[str] = (),
-    alone: bool = False,
+    watched: bool = True,
+    arrived: bool = False,
 ) -> Look:
-    return judge_application(now, first, wanted, repository, holds.__contains__, newer.__contains__, alone)
+    return judge_application(
+        now, first, wanted, repository, holds.__contains__, newer.__contains__, Beside(watched, arrived)
+    )
 
 
 def status(**changes: Any) -> Any:
@@ -125,21 +139,77 @@ def test_an_operation_that_is_under_way_is_progress(phase: str) -> None:
 
 
 @pytest.mark.parametrize("phase", ["Failed", "Error"])
-def test_an_operation_that_failed_on_our_revision_fails_after_a_grace(phase: str) -> None:
+def test_an_operation_that_failed_on_our_revision_blocks_it_after_a_grace(phase: str) -> None:
     look = judged(status(operationState={"phase": phase, "message": "denied"}))
-    assert look == Look(DEGRADED, "its sync at 111111111111 failed: denied", GRACE)
+    assert look == Look(BLOCKED, "its sync at 111111111111 failed: denied", GRACE, aside=True)
     assert judged(status(operationState={"phase": phase, "syncResult": {"revision": OLD}})).state == HEALTHY
 
 
-def test_out_of_sync_and_progressing_are_progress() -> None:
-    assert judged(status(sync={"status": "OutOfSync"})).reason == "it is OutOfSync at 111111111111"
-    for health in ("Progressing", "Missing", "Suspended", "Unknown"):
-        assert judged(status(health={"status": health})).reason == f"it is {health} at 111111111111"
+def test_a_sync_that_is_tried_again_and_again_blocks_it_and_names_what_is_refused() -> None:
+    failed = {"kind": "InferenceService", "name": "jukebox", "status": "SyncFailed", "message": "denied"}
+    result = {"revision": OURS, "resources": [{"kind": "Service", "name": "a", "status": "Synced"}, failed]}
+    look = judged(status(operationState={"phase": "Running", "retryCount": 2, "syncResult": result}))
+    assert (look.state, look.patience) == (BLOCKED, GRACE)
+    assert look.reason.endswith("is refused, and tried again (attempt 2): InferenceService jukebox: denied")
 
 
-def test_degraded_has_less_time_where_nothing_else_would_tell() -> None:
+def test_a_sync_of_the_version_before_that_failed_is_not_held_against_ours() -> None:
+    child = merged(merged(BASE["child"], MOVES["child-asked"]["child"]), MOVES["child-synced"]["child"])
+    failed = {"phase": "Failed", "message": "denied", "syncResult": {"source": BASE["child"]["spec"]["source"]}}
+    now = merged(child, {"status": {"operationState": failed}})
+    assert judged(now, first=BASE["child"]).state == HEALTHY
+    ours = merged(now, {"status": {"operationState": {"syncResult": {"source": child["spec"]["source"]}}}})
+    assert judged(ours, first=BASE["child"]).state == BLOCKED
+
+
+def test_healing_what_differs_is_a_remark_and_a_sync_of_ours_is_not() -> None:
+    heals = {"operation": {"sync": {"autoHealAttemptsCount": 3}}}
+    assert judged({**SYNCED, **heals}).aside
+    assert not judged({**SYNCED, "operation": {"sync": {}}}).aside
+
+
+def test_out_of_sync_names_what_differs_and_is_a_remark_beside_an_inference_service() -> None:
+    resources = [{"kind": "HorizontalPodAutoscaler", "name": "a", "status": "OutOfSync"}]
+    look = judged(status(sync={"status": "OutOfSync"}, resources=resources))
+    assert look == Look(PROGRESS, "it is OutOfSync at 111111111111: HorizontalPodAutoscaler a", aside=True)
+    assert judged(status(sync={"status": "OutOfSync"}, resources=resources), watched=False).state == HEALTHY
+    undone = status(sync={"status": "OutOfSync"}, operationState={"syncResult": {"revision": OLD}})
+    assert judged(undone, watched=False).state == PROGRESS
+
+
+@pytest.mark.parametrize("automated", [None, {"enabled": False}])
+def test_an_application_that_does_not_sync_by_itself_says_so(automated: Any) -> None:
+    paused = merged(BASE["application"], {"spec": {"syncPolicy": {"automated": automated}}})
+    assert judged(paused).reason == "it is at 000000000000, not yet at 111111111111: its automated sync is off"
+
+
+def test_an_application_that_argo_cd_does_not_look_at_says_so() -> None:
+    skipped = merged(BASE["application"], {"metadata": {"annotations": {"argocd.argoproj.io/skip-reconcile": "true"}}})
+    assert "skip-reconcile keeps Argo CD from looking at it" in judged(skipped).reason
+
+
+def test_a_comparison_that_fails_blocks_it_unless_the_inference_service_has_it() -> None:
+    broken = status(sync={"status": "Unknown"}, conditions=[{"type": "ComparisonError", "message": "no chart"}])
+    assert judged(broken) == Look(BLOCKED, "it is Unknown at 111111111111: no chart", GRACE, aside=True)
+    assert judged(broken, arrived=True).state == PROGRESS
+
+
+@pytest.mark.parametrize(
+    ("health", "state"),
+    [("Progressing", UNREADY), ("Missing", PROGRESS), ("Suspended", PROGRESS), ("Unknown", PROGRESS)],
+)
+def test_alone_its_health_is_the_versions_where_something_comes_up(health: str, state: str) -> None:
+    look = judged(status(health={"status": health}), watched=False)
+    assert (look.state, look.reason) == (state, f"it is {health} at 111111111111")
+
+
+def test_degraded_counts_alone_and_only_when_it_was_not_so_before() -> None:
     degraded = status(health={"status": "Degraded"})
-    assert (judged(degraded).patience, judged(degraded, alone=True).patience) == (LONG, GRACE)
+    assert judged(degraded) == Look(PROGRESS, "it is Degraded at 111111111111", aside=True)
+    assert judged(degraded, watched=False).state == DEGRADED
+    assert judged(degraded, first=degraded, watched=False).state == BLOCKED
+    others = [{"kind": "HorizontalPodAutoscaler", "name": "a", "health": {"status": "Degraded"}}]
+    assert judged(status(health={"status": "Degraded"}, resources=others), watched=False).state == BLOCKED
 
 
 def test_what_is_degraded_is_named() -> None:

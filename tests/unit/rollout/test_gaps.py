@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from roadie.rollout import Target, Wanted
 from roadie.rollout.course import Course
-from roadie.rollout.look import DEGRADED, HEALTHY, PROGRESS, SUPERSEDED, WAITING, Snapshot
+from roadie.rollout.look import BLOCKED, DEGRADED, HEALTHY, PROGRESS, SUPERSEDED, UNREADY, WAITING, Snapshot
 from tests.rollouts import load, merged
 
 MOVES, BASE = load("moves"), load("base")
@@ -69,5 +69,5 @@ def test_whatever_is_missing_there_is_a_look(missing: list[tuple[Any, ...]], app
     pods = [world["old-pod"], world["new-pod"]]
     course.see(first, 1.0)
     course.see(Snapshot(world[application], world["service"], [world["deployment"]], pods), 2.0)
-    assert course.look.state in {WAITING, PROGRESS, HEALTHY, DEGRADED, SUPERSEDED}
+    assert course.look.state in {WAITING, PROGRESS, UNREADY, HEALTHY, DEGRADED, BLOCKED, SUPERSEDED}
     assert "\n" not in course.look.reason

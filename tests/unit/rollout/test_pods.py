@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from roadie.rollout import Wanted
-from roadie.rollout.look import AT_ONCE, DEGRADED, GRACE, LONG, PROGRESS, SHORT
-from roadie.rollout.pods import SOURCE, failure, is_ours, progress, references
+from roadie.rollout.look import AT_ONCE, BLOCKED, DEGRADED, GRACE, LONG, SHORT, UNREADY
+from roadie.rollout.pods import SOURCE, failure, is_ours, progress, references, unproven
 from tests.rollouts import load, merged
 
 OLD, NEW = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
@@ -66,7 +66,6 @@ def test_a_container_that_comes_up_does_not_fail(status: Any) -> None:
         (waiting("InvalidImageName", "couldn't parse"), AT_ONCE, "InvalidImageName: couldn't parse"),
         (waiting("ErrImagePull", "not found"), SHORT, "ErrImagePull: not found"),
         (waiting("ImagePullBackOff", "Back-off pulling"), SHORT, "ImagePullBackOff: Back-off pulling"),
-        (waiting("CreateContainerConfigError", 'secret "s" not found'), SHORT, 'ConfigError: secret "s" not found'),
         ({"state": ended(1, message="bad model")}, SHORT, "Error with exit code 1 after 0 restarts: bad model"),
         (
             {**waiting("CrashLoopBackOff", "back-off 10s"), "lastState": ended(137, "OOMKilled"), "restartCount": 1},
@@ -76,7 +75,7 @@ def test_a_container_that_comes_up_does_not_fail(status: Any) -> None:
         ({**waiting("CrashLoopBackOff"), "lastState": ended(1), "restartCount": 3}, AT_ONCE, "after 3 restarts"),
         ({"state": {"running": {}}, "lastState": ended(1), "restartCount": 3}, AT_ONCE, "after 3 restarts"),
     ],
-    ids=["name", "pull", "back-off", "secret", "crashed", "out of memory", "loop", "running between two crashes"],
+    ids=["name", "pull", "back-off", "crashed", "out of memory", "loop", "running between two crashes"],
 )
 def test_a_container_that_fails_says_how_and_how_long_that_may_last(status: Any, patience: float, words: str) -> None:
     look = failure(pod(**status))
@@ -86,6 +85,36 @@ def test_a_container_that_fails_says_how_and_how_long_that_may_last(status: Any,
     assert look.failing == ("jukebox-predictor-7b4d9f6c4-new01", "kserve-container")
 
 
+@pytest.mark.parametrize(
+    "status",
+    [
+        waiting("CreateContainerConfigError", 'secret "s" not found'),
+        waiting("ErrImagePull", 'failed to pull image "openvino/model_server:2025.1": 429 Too Many Requests'),
+        waiting("ImagePullBackOff", 'Back-off pulling image "openvino/model_server:2025.1"'),
+    ],
+    ids=["secret", "the server's image", "the server's image again"],
+)
+def test_what_is_missing_beside_the_model_is_no_failure_of_the_version(status: Any) -> None:
+    look = failure(pod(**status))
+    assert look
+    assert (look.state, look.patience) == (BLOCKED, LONG)
+
+
+def test_a_pull_of_the_models_own_volume_is_a_failure_of_the_version() -> None:
+    missing = waiting("ErrImagePull", 'failed to pull image "registry.example.com/mlops/jukebox:1.1.0": not found')
+    look = failure(pod(**missing))
+    assert look
+    assert look.state == DEGRADED
+
+
+def test_its_own_failure_is_told_before_that_of_what_is_beside_it() -> None:
+    car = {"name": "modelcar", "ready": False, "restartCount": 0, **waiting("ErrImagePull", "not found")}
+    server = {"name": "kserve-container", "restartCount": 0, **waiting("CreateContainerConfigError", "no secret")}
+    look = failure(merged(BASE["new-pod"], {"status": {"containerStatuses": [server, car]}}))
+    assert look
+    assert (look.state, look.failing[1]) == (DEGRADED, "modelcar")
+
+
 def test_a_message_of_many_lines_stays_one_line_of_some_length() -> None:
     look = failure(pod(**waiting("ErrImagePull", "a\n\nb\t" + "x" * 1_000)))
     assert look
@@ -93,10 +122,18 @@ def test_a_message_of_many_lines_stays_one_line_of_some_length() -> None:
     assert len(look.reason) <= 400
 
 
+def test_a_long_message_keeps_its_end_where_helm_and_the_kubelet_say_what_is_wrong() -> None:
+    look = failure(pod(**waiting("ErrImagePull", "rpc error: " * 100 + "manifest unknown")))
+    assert look
+    assert look.reason.startswith("container kserve-container of pod")
+    assert look.reason.endswith("manifest unknown")
+
+
 def test_a_pod_without_a_node_has_time() -> None:
     unscheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
     look = failure(merged(BASE["new-pod"], {"status": {"conditions": [unscheduled]}}))
     assert look
+    assert look.state == BLOCKED
     assert (look.patience, look.reason) == (LONG, "pod jukebox-predictor-7b4d9f6c4-new01 is Unschedulable: 0/3 nodes")
 
 
@@ -109,7 +146,7 @@ def test_an_old_pod_and_an_unready_one_are_progress() -> None:
     assert old
     assert old.reason.endswith("still runs registry.example.com/mlops/jukebox:1.0.0")
     assert new
-    assert new.state == PROGRESS
+    assert new.state == UNREADY
     assert "containers with unready status" in new.reason
 
 
@@ -144,5 +181,38 @@ def test_the_platforms_manifest_is_proof_when_it_was_told_or_the_image_was_asked
     assert progress(with_platforms_digest(f"r/jukebox@{NEW}"), WANTED) is None
 
 
-def test_without_a_digest_any_is_taken() -> None:
-    assert progress(with_platforms_digest("r/jukebox:1.1.0"), Wanted("1.1.0", "")) is None
+@pytest.mark.parametrize("digests", [(), (f"sha256:{'3' * 64}",)])
+def test_without_a_digest_none_is_compared_whatever_manifests_are_known(digests: tuple[str, ...]) -> None:
+    wanted = Wanted("1.1.0", "", digests=digests)
+    assert progress(with_platforms_digest("r/jukebox:1.1.0"), wanted) is None
+    assert unproven([READY], "oci://r/jukebox:1.1.0", wanted) == "; its digest is not known, so none was compared"
+
+
+def with_volume(reference: str, seen: str) -> Any:
+    mount = {"name": "mnt-models", "mountPath": "/mnt/models"}
+    if seen:
+        mount = {**mount, "volumeStatus": {"image": {"imageRef": seen}}}
+    server = {"name": "kserve-container", "ready": True, "restartCount": 0, "volumeMounts": [mount]}
+    return {
+        "metadata": {"name": "a"},
+        "spec": {"volumes": [{"name": "mnt-models", "image": {"reference": reference}}]},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [server]},
+    }
+
+
+def test_the_digest_of_an_image_volume_is_compared_where_the_node_tells_it() -> None:
+    other = progress(with_volume("r/jukebox:1.1.0", f"r/jukebox@{OLD}"), WANTED)
+    assert other
+    assert (other.state, other.reason) == (
+        DEGRADED,
+        f"pod a runs r/jukebox@{OLD}, not {NEW}: deploy by digest, tags can move",
+    )
+    assert progress(with_volume("r/jukebox:1.1.0", f"r/jukebox@{NEW}"), WANTED) is None
+    assert unproven([with_volume("r/jukebox:1.1.0", f"r/jukebox@{NEW}")], "oci+native://r/jukebox:1.1.0", WANTED) == ""
+
+
+def test_a_node_that_does_not_tell_the_digest_of_an_image_volume_is_told_of() -> None:
+    silent = with_volume("r/jukebox:1.1.0", "")
+    assert progress(silent, WANTED) is None
+    assert "the tag is believed" in unproven([silent], "oci+native://r/jukebox:1.1.0", WANTED)
+    assert unproven([silent], f"oci+native://r/jukebox@{NEW}", WANTED) == ""
