@@ -21,7 +21,7 @@ ROLLOUT = {
     "inference_service": "jukebox",
     "namespaces": {"test": "mlops-test", "stage": "mlops-stage"},
     "application": "jukebox-{environment}",
-    "soak_minutes": "0",
+    "soak_minutes": 0,
 }
 
 
