@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from roadie.gitops import Edit, bump, create_bare, init_repositories
+from roadie.gitops import Edit, bump, bump_version, create_bare, init_repositories
+from tests.rollouts import recorded
+from tests.servers import kserve
 from tests.servers.git_http import git
 from tests.servers.helm import Helm, helm
 
@@ -114,3 +116,57 @@ def test_a_digest_is_deployed_rather_than_the_version(helm: Helm, team: Path) ->
     bump(str(team / "gitops.git"), edits)
     service = model(helm, team, environment(helm, team, "test"))["InferenceService"]
     assert service["spec"]["predictor"]["model"]["storageUri"] == f"oci://registry.example.com/stars/jukebox@{DIGEST}"
+
+
+def test_nothing_is_left_to_sync_once_kserve_has_filled_in_its_defaults(helm: Helm, team: Path) -> None:
+    deployed = model(helm, team, environment(helm, team, "test"))
+    for kind, manifest in deployed.items():
+        assert kserve.differences(manifest, kserve.admitted(manifest)) == [], kind
+
+
+@pytest.mark.parametrize("mode", ["RawDeployment", "Serverless"])
+def test_what_kserve_rewrites_is_left_to_sync_for_ever(helm: Helm, team: Path, mode: str) -> None:
+    chart = team / "mlops-helmcharts" / "charts" / "model-deployment" / "simple"
+    deployed = {each["kind"]: each for each in helm.template(chart, "--set", f"deployment_mode={mode}")}
+    service = deployed["InferenceService"]
+    assert kserve.differences(service, kserve.admitted(service)) == [
+        "metadata.annotations.serving.kserve.io/deploymentMode"
+    ]
+
+
+@pytest.mark.parametrize("recording", ["first-deploy", "update-by-digest"])
+def test_kserve_s_defaults_are_those_that_it_was_seen_to_fill_in(helm: Helm, team: Path, recording: str) -> None:
+    seen = next(e.object for e in reversed(recorded.events(recording)) if e.kind == "InferenceService" and e.object)
+    chart = team / "mlops-helmcharts" / "charts" / "model-deployment" / "simple"
+    name, uri = seen["metadata"]["name"], seen["spec"]["predictor"]["model"]["storageUri"]
+    _, at, digest = uri.partition("@")
+    values = {
+        "name": name,
+        "repository": "registry.example.com/mlops",
+        "version": "" if at else uri.rpartition(":")[2],
+        "digest": digest,
+        "resources": seen["spec"]["predictor"]["model"]["resources"],
+    }
+    rendered = helm.template(chart, "--values", "-", stdin=json.dumps(values))
+    service = next(each for each in rendered if each["kind"] == "InferenceService")
+    assert kserve.differences(service, seen) == []
+    assert kserve.admitted(service)["spec"] == seen["spec"]
+    annotations = {**seen["metadata"]["annotations"]}
+    annotations.pop("argocd.argoproj.io/tracking-id")
+    assert kserve.admitted(service)["metadata"]["annotations"] == annotations
+
+
+def test_a_pod_is_ready_when_the_model_is_loaded_and_not_when_a_port_is_open(helm: Helm, team: Path) -> None:
+    deployed = model(helm, team, environment(helm, team, "test"))
+    (container,) = deployed["ServingRuntime"]["spec"]["containers"]
+    asked = {"path": "/v2/models/jukebox/ready", "port": 8888}
+    assert (container["startupProbe"]["httpGet"], container["readinessProbe"]["httpGet"]) == (asked, asked)
+    assert container["startupProbe"]["failureThreshold"] * container["startupProbe"]["periodSeconds"] == 300
+
+
+def test_the_first_bump_fills_in_the_digest_and_the_model_is_deployed_by_it(helm: Helm, team: Path) -> None:
+    digest = f"sha256:{'a' * 64}"
+    named = {"model_name": "jukebox", "environment": "test"}
+    bump_version(str(team / "gitops.git"), "test/values.yaml", VALUES, version="1.1", digest=digest, **named)
+    service = model(helm, team, environment(helm, team, "test"))["InferenceService"]
+    assert service["spec"]["predictor"]["model"]["storageUri"].endswith(f"/jukebox@{digest}")

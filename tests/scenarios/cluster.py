@@ -32,6 +32,7 @@ class FollowingCluster:
     image: str
     fails: Callable[[str, str], bool] = lambda _environment, _version: False
     digests: dict[str, str] = field(default_factory=dict)  # what nodes call a version, where that is not its digest
+    address: str = "http://jukebox-predictor.mlops-test.svc.cluster.local"  # what KServe says where it answers
     _base: Object = field(default_factory=lambda: load("base"))
     _deployed: dict[str, str] = field(default_factory=dict)
 
@@ -45,6 +46,10 @@ class FollowingCluster:
             self._deployed[environment] = version
             if not self.fails(environment, version):
                 self._end_other_pods(api, f"mlops-{environment}", f"jukebox-predictor-{version}")
+
+    def forget(self) -> None:
+        """Make all anew at the next look, as after a restart of every node."""
+        self._deployed.clear()
 
     def _end_other_pods(self, api: KubernetesApi, namespace: str, stays: str) -> None:
         for pod in api.all("Pod"):
@@ -80,7 +85,10 @@ class FollowingCluster:
                 {"metadata": {"name": f"jukebox-{environment}"}, "spec": {"source": source}},
                 {"status": {"sync": {"comparedTo": {"source": source}}}},
             ],
-            "service": [{"spec": {"predictor": {"model": {"storageUri": uri}}}}],
+            "service": [
+                {"spec": {"predictor": {"model": {"storageUri": uri}}}},
+                {"status": {"address": {"url": self.address}}},
+            ],
             "deployment": [{"spec": {"template": {"metadata": annotated}}}],
             "new-pod": [pod, {"metadata": annotated}, {"status": self._status(environment, version, digest)}],
         }
