@@ -155,6 +155,7 @@ def test_a_version_that_was_gone_back_to_is_compared_by_the_digest_that_it_had(
     assert "not known" not in verdict.reason
     cluster.digests = {"1.0": OTHER}
     cluster.forget()
+    cluster.look(api)
     with pytest.raises(RolloutError, match="runs .*sha256:2222"):
         see_through(cluster, api, "1.0", roll_back=False)
 
