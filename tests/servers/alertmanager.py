@@ -56,7 +56,7 @@ def webhook(url: str, secret_file: Path, **timing: str) -> dict[str, Any]:
         "authorization": {"type": "Bearer", "credentials_file": str(secret_file)},
         "follow_redirects": False,
     }
-    times = {"group_wait": "0s", "group_interval": "1s", "repeat_interval": "3s", **timing}
+    times = {"group_wait": "0s", "group_interval": "1s", "repeat_interval": "1s", **timing}
     return {
         "route": {"receiver": "roadie", "group_by": ["model"], **times},
         "receivers": [{"name": "roadie", "webhook_configs": [{"url": url, "http_config": http_config}]}],
