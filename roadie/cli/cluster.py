@@ -156,4 +156,4 @@ def wait_for(cluster: "Cluster", run: "Run", *, as_json: bool) -> None:
 
 
 def _worry(error: "RunError") -> None:
-    click.echo(f"  {error}; still trying", err=True)
+    click.echo(f"  {error}; still waiting", err=True)
