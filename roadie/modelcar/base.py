@@ -62,16 +62,18 @@ def read_base(store: Store, name: str, called: str) -> Base:
     if top is None:
         raise ModelCarError(f"The base {called} does not exist: check its name.")
     if not top.is_index:
-        return Base((_platform(store, top, {}),), called.partition("@")[0], top.digest, is_index=False)
-    platforms = tuple(_platform(store, child(store, item), item.platform) for item in images_of(store, top))
+        return Base((platform_of(store, top, {}),), called.partition("@")[0], top.digest, is_index=False)
+    platforms = tuple(platform_of(store, child(store, item), item.platform) for item in images_of(store, top))
     return Base(platforms, called.partition("@")[0], top.digest)
 
 
-def _platform(store: Store, manifest: Document, platform: Mapping[str, str]) -> Platform:
+def platform_of(store: Store, manifest: Document, platform: Mapping[str, str]) -> Platform:
+    """One platform of a base, its documents checked for what is made of them; ModelCarError when they are unusable."""
     document = config_of(store, manifest)
     # What compose and check_base take from it is read once by its type, since anybody may have written it.
     document.texts("config", "Labels")
     document.list_of_texts("config", "Entrypoint")
+    document.list_of_texts("config", "Env")
     document.list_of_texts("rootfs", "diff_ids")
     config = document.json
     known = {key: str(config[key]) for key in ("architecture", "os", "variant") if config.get(key)}

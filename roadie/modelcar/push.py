@@ -124,7 +124,7 @@ class Work:
         sizes = _layer_sizes(self.store, known) if known else frozenset()
         # A small model is hashed before anything is sent, so that its configs can go along with its layers.
         first = self.hash_first or all(layer.size <= SMALL_BLOB for layer in self.layers)
-        digests = self._all([partial(self._digest, layer) for layer in self.layers]) if first else []
+        digests = self._all([partial(self._hash, layer) for layer in self.layers]) if first else []
         image = self._compose(digests) if first else None
         blobs, sent = self._send_blobs(digests, image.configs if image else (), sizes)
         self.models.finish()

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -140,26 +140,35 @@ FILES = {
 LINKS = {"usr/bin/python3": f"python{sys.version_info.major}.{sys.version_info.minor}"}
 
 
+def tar_of(files: Mapping[str, bytes], links: Mapping[str, str] = {}) -> bytes:
+    """A tar archive of files and symbolic links."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(f"./{name}")
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+        for name, target in links.items():
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = tarfile.SYMTYPE, target
+            tar.addfile(info)
+    return buffer.getvalue()
+
+
 def tiny_base(
     directory: Path,
     *,
     files: Mapping[str, bytes | None] = {},
     links: Mapping[str, str] = {},
+    upper: Sequence[bytes] = (),
     architecture: str = "",
     config: dict[str, Any] | None = None,
 ) -> str:
-    """A base as `oci:DIR:tag` that looks like one; `files` and `links` change what is in it, None takes away."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, content in (FILES | dict(files)).items():
-            if content is not None:
-                info = tarfile.TarInfo(f"./{name}")
-                info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
-        for name, target in (LINKS | dict(links)).items():
-            info = tarfile.TarInfo(name)
-            info.type, info.linkname = tarfile.SYMTYPE, target
-            tar.addfile(info)
+    """A base as `oci:DIR:tag` that looks like one; `files` and `links` change what is in it, None takes away.
+
+    `upper` are archives of layers over it.
+    """
+    kept = {name: content for name, content in (FILES | dict(files)).items() if content is not None}
     platform = {"os": "linux", "architecture": architecture or _architecture()}
-    write_layout(directory, buffer.getvalue(), platform=platform, config=config)
+    write_layout(directory, tar_of(kept, LINKS | dict(links)), *upper, platform=platform, config=config)
     return f"oci:{directory}:debian"

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 
 from roadie.errors import ModelCarError
+from roadie.modelcar.base import platform_of
 from roadie.modelcar.documents import Document
-from roadie.modelcar.image import Base, Platform
+from roadie.modelcar.image import Base
 from roadie.modelcar.reference import Reference, parse_reference
 from roadie.modelcar.steps.machine import Machine
 from roadie.modelcar.store import Store
-from roadie.modelcar.tree import child, config_of, images_of, layers_of, top_of
+from roadie.modelcar.tree import child, images_of, top_of
 
 _HUB = "docker.io"
 
@@ -40,11 +41,9 @@ def base_for(store: Store, machine: Machine) -> tuple[Base, Document]:
             )
             raise _other(store, there, machine)
         manifest, stated = child(store, fitting[0]), fitting[0].platform
-    config = config_of(store, manifest).json
-    if not _is_for(config, machine):
-        raise _other(store, f"{config.get('os', '?')}/{config.get('architecture', '?')}", machine)
-    known = {key: str(config[key]) for key in ("architecture", "os", "variant") if config.get(key)}
-    platform = Platform(stated or known, config, layers_of(store, manifest))
+    platform = platform_of(store, manifest, stated)
+    if not _is_for(platform.config, machine):
+        raise _other(store, f"{platform.config.get('os', '?')}/{platform.config.get('architecture', '?')}", machine)
     # Where a layout lies on this machine is nobody else's concern.
     name = str(store.reference).partition("@")[0] if store.reference.registry else ""
     return Base((platform,), name, top.digest, is_index=False), manifest

@@ -16,6 +16,7 @@ from typing import Any
 from roadie.errors import ModelCarError
 from roadie.modelcar.documents import Document
 from roadie.modelcar.image import Platform
+from roadie.modelcar.overlay import WHITEOUT
 from roadie.modelcar.steps.machine import Machine, version_of
 from roadie.modelcar.store import Store
 from roadie.modelcar.tar import Archive, Member
@@ -71,33 +72,43 @@ def environment_of(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _read(store: Store, platform: Platform) -> Holding:
-    """Go through the layers, the small ones first, until all is found."""
+    """Go through the layers, the small ones first, until all is found that no other layer may take away again."""
     environment = environment_of(platform.config)
     seen = _Seen([folder.strip("/") for folder in environment["PATH"].split(":")])
     budget = Budget()
-    for layer in sorted(platform.layers, key=lambda layer: layer.size):
-        with opened(store, layer, budget) as archive:
+    unread = dict(sorted(enumerate(platform.layers), key=lambda item: item[1].size))
+    while unread and not (seen.all and max(unread) < seen.highest):
+        height = next(iter(unread))
+        with opened(store, unread.pop(height), budget) as archive:
             for member in archive:
-                seen.add(archive, member)
-        if seen.all:
-            break
+                seen.add(archive, member, height)
     stated = ".".join(environment.get("PYTHON_VERSION", "").split(".")[:2])
     return Holding(seen.python or stated, seen.git, seen.certificates, seen.libc, seen.cxx)
 
 
 @dataclass
 class _Seen:
-    """The names of a base so far, each with where it leads if it is a link; `folders` are those of its PATH."""
+    """The names of a base so far, each with where it leads if it is a link; `folders` are those of its PATH.
+
+    `heights` are the layers that said so: layers do not come in their order, and the upper ones are right.
+    """
 
     folders: list[str]
     libc: str = ""
     names: dict[str, str] = field(default_factory=dict)
+    heights: dict[str, int] = field(default_factory=dict)
 
-    def add(self, archive: Archive, member: Member) -> None:
+    def add(self, archive: Archive, member: Member, height: int) -> None:
         """Take in one member of a layer."""
-        name = posixpath.normpath(member.name).lstrip("/")
+        folder, file = posixpath.split(posixpath.normpath(member.name).lstrip("/"))
+        name = posixpath.join(folder, file.removeprefix(WHITEOUT))
+        if self.heights.get(name, -1) > height:
+            return
+        self.heights[name] = height
+        if file.startswith(WHITEOUT):
+            self.names.pop(name, None)
+            return
         self.names[name] = member.target
-        file = posixpath.basename(name)
         if file.startswith("ld-musl-"):
             self.libc = self.libc or "musl"
         elif member.kind == "file" and _LIBC.fullmatch(file) and member.size <= _MOST_OF_A_LIBRARY:
@@ -105,8 +116,13 @@ class _Seen:
             self.libc = found[1].decode() if found else self.libc
 
     @property
+    def highest(self) -> int:
+        """The layer that python3 came from: what lies below cannot replace it."""
+        return self.heights.get(f"{self.folders[0]}/python3", -1)
+
+    @property
     def all(self) -> bool:
-        """Whether nothing that is still to come would change what was found."""
+        """Whether all that steps need was found, and no python3 may come before the one that was."""
         first = f"{self.folders[0]}/python3" in self.names
         return bool(first and self.git and self.certificates and self.cxx and version_of(self.libc))
 

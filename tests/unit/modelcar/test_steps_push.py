@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import threading
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ import pytest
 
 from roadie import modelcar
 from roadie.errors import ModelCarError, UsageError
+from roadie.modelcar.access import Access
+from roadie.modelcar.registry import Registry
 from roadie.modelcar.steps.bases import base_reference
-from tests.servers.debian import PATH, tiny_base
+from tests.servers.debian import PATH, tar_of, tiny_base
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -121,6 +124,10 @@ def test_a_tag_moves_only_when_it_is_told_to(tmp_path: Path, project: dict[str, 
         ({"files": {"usr/lib/libc.so.6": None, "lib/ld-musl-x86_64.so.1": b""}}, "has musl"),
         ({"files": {"usr/lib/libc.so.6": b"GNU C Library (Old) stable release version 2.5."}}, "glibc 2.5, and"),
         ({"files": {"usr/lib/libstdc++.so.6": None}}, r"has no libstdc\+\+"),
+        ({"upper": [tar_of({}, {"usr/bin/python3": "python3.9"})]}, "has Python 3.9"),
+        ({"upper": [tar_of({"usr/bin/.wh.git": b""}), tar_of({"usr/share/more": b""})]}, "has no git"),
+        ({"config": {"Env": ["PATH=/nowhere"]}}, "has no python3"),
+        ({"config": {"Env": 7}}, "has no readable config.Env"),
         ({"architecture": "riscv64"}, "is for linux/riscv64, and this environment's packages are for linux/"),
     ],
 )
@@ -225,3 +232,8 @@ def test_the_containerfile_gives_the_same_folders_variables_and_user(tmp_path: P
         "/opt/roadie/packages",
         *(f"/opt/roadie/code/{name}" for name in ("compiled", "examples", "components", "roadie")),
     }
+
+
+def test_docker_hub_s_own_name_leads_to_its_registry() -> None:
+    reference = base_reference("python:3.11")
+    assert Registry(reference, Access(), threading.Event()).base == "https://registry-1.docker.io/v2/library/python"
