@@ -64,9 +64,9 @@ def see_through(
         The verdict (healthy, skipped, or superseded, which is nobody's failure), and what the trial showed.
 
     Raises:
-        RolloutError: the version did not come to serve; the sentence says why and what became of it. What the version
-            has not done itself (Argo CD is paused, the cluster is full, nobody answers at the address) leaves Git as
-            it is.
+        RolloutError: the version did not come to serve; the sentence says why and what became of it, and stands in an
+            Event on the InferenceService as well. What the version has not done itself (Argo CD is paused, the cluster
+            is full, nobody answers at the address) leaves Git as it is.
     """
     if target.inference_service or target.application:
         wanted = _completed(wanted, place)
@@ -89,7 +89,15 @@ def see_through(
     if verdict.logs:
         say(verdict.logs)
     trailers = {"Roadie-Run": run, "Roadie-Trigger": trigger}
-    raise RolloutError(_failed(place, wanted.version, verdict, roll_back, trailers))
+    sentence = _failed(place, wanted.version, verdict, roll_back, trailers)
+    if target.inference_service and (problem := rollout.record_event(target, **_event(verdict, sentence))):
+        say(problem)
+    raise RolloutError(sentence)
+
+
+def _event(verdict: rollout.Verdict, sentence: str) -> dict[str, str]:
+    """What people see on the InferenceService, where the end of a run does not tell the cause."""
+    return {"reason": f"Rollout{verdict.outcome.title().replace('-', '')}", "message": sentence, "type": "Warning"}
 
 
 def _tried(place: Place, verdict: rollout.Verdict, trial: Trial, say: Callable[[str], None]) -> rollout.Smoke | None:

@@ -130,6 +130,9 @@ def test_a_version_that_argo_cd_has_not_tried_is_an_error_and_stays(
     with pytest.raises(RolloutError, match=r"Is automated sync on, .*; nothing was rolled back, since that is not"):
         paused(cluster, api, "1.1")
     assert held(cluster) == "1.1"
+    event = api.all("Event")[-1]
+    assert (event["type"], event["reason"], event["involvedObject"]["name"]) == ("Warning", "RolloutBlocked", "jukebox")
+    assert "test does not serve jukebox 1.1: Application argocd/jukebox-test: its values have" in event["message"]
 
 
 def test_a_first_version_that_fails_has_none_to_go_back_to_and_stays(
