@@ -27,7 +27,7 @@ def work(marks: str, gate: str) -> str:
 
     with (pathlib.Path(marks) / "begun").open("a") as file:
         file.write(f"{os.getpid()}\n")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while gate and not pathlib.Path(gate).exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     (pathlib.Path(marks) / "done").touch()
@@ -78,7 +78,7 @@ def waiting(tmp_path: Path) -> dict[str, str]:
 
 
 def eventually(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -199,15 +199,16 @@ def test_a_starter_that_dies_while_it_starts_leaves_one_run_or_none(
         "engine.start(loaded, 'one', arguments)\n"
         "print('started', flush=True)\n"
     )
-    for number, delay in enumerate((0.0, 0.03, 0.1)):
-        folder = tmp_path / str(number)
+    # At once, when its state is there, and when the run's name is taken.
+    for moment in ("", "state/started", "state/started/one"):
+        folder = tmp_path / (moment.replace("/", "-") or "at-once")
         folder.mkdir()
         engine = Here(folder / "state")
         job = json.dumps([str(folder / "state"), str(working.path), {"marks": str(folder)}])
         with subprocess.Popen([sys.executable, "-c", program, job], stdout=subprocess.PIPE) as starter:
             assert starter.stdout is not None
             starter.stdout.readline()
-            time.sleep(delay)
+            eventually((folder / moment).exists)
             starter.kill()
         if not engine.find("one"):
             # As a receiver does after a restart. The process of the dead one may still be on its way.
