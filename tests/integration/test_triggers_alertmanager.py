@@ -16,7 +16,6 @@ from roadie.triggers.config import Alertmanager, Model
 from roadie.triggers.journal.journal import Journal
 from roadie.triggers.journal.recorder import Recorder
 from roadie.triggers.metrics import Metrics
-from roadie.triggers.work import catching_up as catching_up_module
 from roadie.triggers.work.alertmanager_api import AlertmanagerApi
 from roadie.triggers.work.catching_up import catch_up
 from tests.integration.test_triggers_hooks import receiving, wait_until
@@ -73,17 +72,16 @@ def test_what_fired_while_the_receiver_was_away_is_recorded_once_it_is_back(
     assert "SomebodyElses" not in {entry.names["alertname"] for entry in journal.timeline(10)}
 
 
-def test_it_is_asked_until_it_has_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catching_up_module, "_FIRST_WAIT", 0.05)
+def test_it_is_asked_until_it_has_answered(tmp_path: Path) -> None:
     port = free_port()
     journal = Journal(tmp_path / "journal.db")
     recorder = Recorder(journal, targets(), Metrics())
     models = {name: target.model for name, target in targets().items()}
     ask = api(f"http://127.0.0.1:{port}").alerts
-    asking = threading.Thread(target=lambda: asyncio.run(catch_up(ask, recorder, models)))
+    asking = threading.Thread(target=lambda: asyncio.run(catch_up(ask, recorder, models, wait=0.05)))
     asking.start()
     with contextlib.closing(recorder), serve_alertmanager(tmp_path / "alertmanager", NOBODY, port=port):
-        asking.join(20)
+        asking.join(60)
         assert not asking.is_alive()
 
 

@@ -11,10 +11,12 @@ from roadie.triggers.journal.recorder import Recorder
 from roadie.triggers.rules.matching import concerned
 
 _log = logging.getLogger(__name__)
-_FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
+_LONGEST_WAIT = 60.0
 
 
-async def catch_up(ask: Callable[[], Sequence[Event]], recorder: Recorder, models: Mapping[str, Model]) -> None:
+async def catch_up(
+    ask: Callable[[], Sequence[Event]], recorder: Recorder, models: Mapping[str, Model], wait: float = 1.0
+) -> None:
     """Record the alerts that fire now and concern a model; ask again until Alertmanager has answered once.
 
     Alertmanager's API tells the alerts of all its receivers: those that concern no model are left out.
@@ -23,8 +25,8 @@ async def catch_up(ask: Callable[[], Sequence[Event]], recorder: Recorder, model
         ask: Gives what fires. It may block.
         recorder: Where it is stored; what had arrived before is known there.
         models: The models of the configuration.
+        wait: Seconds until it is asked a second time; twice as many each time after that, up to a minute.
     """
-    wait = _FIRST_WAIT
     while True:
         try:
             events = [event for event in await asyncio.to_thread(ask) if concerned(event, models)]
