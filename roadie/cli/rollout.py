@@ -25,6 +25,7 @@ def rollout() -> None:
 @rollout.command()
 @_service
 @_namespace
+@click.option("--canary", default="", metavar="NAME", help="Its canary that is to serve it; else the stable predictor.")
 @click.option("--application", default="", metavar="NAME", help="The Argo CD Application that deploys it.")
 @click.option("--application-namespace", default="argocd", show_default=True, help="The namespace of Argo CD.")
 @click.option("--gitops-repo", default="", metavar="URL", help="Which of the Application's sources the commit is in.")
@@ -39,6 +40,7 @@ def rollout() -> None:
 def wait(
     inference_service: str,
     namespace: str,
+    canary: str,
     application: str,
     application_namespace: str,
     gitops_repo: str,
@@ -58,7 +60,7 @@ def wait(
     if not (inference_service or application):
         raise UsageError("name what to watch: --inference-service, --application, or both")
     verdict = room.wait(
-        room.Target(inference_service, namespace, application, application_namespace, gitops_repo),
+        room.Target(inference_service, namespace, application, application_namespace, gitops_repo, canary),
         room.Wanted(version, digests[0] if digests else "", image, commit, digests[1:]),
         say=lambda line: click.echo(line, err=True),
         **seconds,

@@ -115,7 +115,9 @@ def _await_ready(address: str, timeout: float) -> None:
         try:
             _ask(address, min(_ANSWER, max(_PAUSE, deadline - time.monotonic())))
         except _AnswerError as error:
-            if time.monotonic() + _PAUSE >= deadline or isinstance(error.__cause__, socket.gaierror):
+            if isinstance(error.__cause__, socket.gaierror):
+                raise  # nobody has that name, such as one of the cluster's outside of it
+            if time.monotonic() + _PAUSE >= deadline:
                 raise type(error)(f"the model was not ready within {timeout:g} s: {error}") from error
         else:
             return

@@ -40,6 +40,13 @@ def test_the_command_tells_each_change_and_the_outcome(player: Player) -> None:
     assert served in done.stderr.splitlines()
 
 
+def test_the_command_waits_for_a_canary_by_its_name(player: Player) -> None:
+    done = command(*OPTIONS, "--canary", "next", "--timeout", "0.2")
+    assert str(done.exception) == (
+        "1.1.0 is blocked: InferenceService music/jukebox: it has no canary next; that is where it stood after 0.2 s"
+    )
+
+
 def test_the_command_gives_the_verdict_as_json(player: Player) -> None:
     player.do("synced", *SERVED)
     done = command(*OPTIONS, "--application", "test", "--commit", "1" * 40, "--json")

@@ -82,6 +82,7 @@ def test_a_model_that_does_not_get_ready_is_told(server: ModelServer, model: Pat
     assert not smoke.ok
     assert smoke.reason.startswith("the model was not ready within 0.6 s: ")
     assert smoke.reason.endswith('answered 503 Service Unavailable: {"error": "loading"}')
+    assert smoke.tried
     assert math.isnan(smoke.max_difference)
 
 
@@ -89,6 +90,7 @@ def test_another_name_is_not_ready(server: ModelServer, model: Path) -> None:
     smoke = rollout.smoke(server.url, "juke box", rollout.make_samples(model, ROWS), timeout=0.6)
     assert not smoke.ok
     assert "/v2/models/juke%20box/ready answered 404" in smoke.reason
+    assert not smoke.tried
 
 
 def test_a_server_that_is_not_there_is_one_sentence(model: Path) -> None:
@@ -96,6 +98,13 @@ def test_a_server_that_is_not_there_is_one_sentence(model: Path) -> None:
     assert not smoke.ok
     assert "does not answer" in smoke.reason
     assert "refused" in smoke.reason
+    assert not smoke.tried
+
+
+def test_an_address_that_does_not_exist_is_not_asked_again_and_again(model: Path) -> None:
+    smoke = rollout.smoke("http://jukebox.invalid", "jukebox", rollout.make_samples(model, ROWS), timeout=3_600.0)
+    assert not smoke.tried
+    assert smoke.reason.startswith("http://jukebox.invalid/v2/models/jukebox/ready does not answer: ")
 
 
 @pytest.mark.parametrize(
