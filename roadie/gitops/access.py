@@ -5,6 +5,7 @@ GIT_CONFIG_* variables (git-config(1)), the key as a private file that git's ssh
 """
 
 import base64
+import ipaddress
 import os
 import re
 import shlex
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from roadie.errors import GitOpsError
+from roadie.errors import GitOpsError, UsageError
 
 # GitHub, GitLab, Gitea and Forgejo take a token as the password of any user.
 TOKEN_USER = "x-access-token"  # noqa: S105 - a user's name
@@ -54,6 +55,19 @@ class Access:
             known_hosts=_path(environ, "GIT_SSH_KNOWN_HOSTS_FILE"),
             ca_file=_path(environ, "GIT_CA_FILE"),
         )
+
+    def check(self, repo: str) -> None:
+        """Refuse to send a password to `repo` where all on the way could read it (plain HTTP, but not to this machine).
+
+        Raises:
+            UsageError: the password would go over plain HTTP.
+        """
+        url = urlsplit(repo)
+        if self.password and url.scheme.lower() == "http" and not is_loopback(url.hostname or ""):
+            raise UsageError(
+                f"the password for {self.redact(repo)} would go over plain HTTP, where all on the way can read it;"
+                " use its https address"
+            )
 
     def environment(self, repo: str, address: str, private: Path) -> dict[str, str]:
         """The variables that let git into `repo`, which is the remote `origin` at `address`.
@@ -102,6 +116,14 @@ class Access:
             for form in (self.password, quote(self.password, safe=""), base64.b64encode(pair).decode()):
                 text = text.replace(form, "***")
         return _IN_URL.sub("***@", text)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine, by its address and not by what a name may come to mean."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def _secret(environ: Mapping[str, str], name: str) -> str:

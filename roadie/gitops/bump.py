@@ -1,9 +1,6 @@
 """Set values in a GitOps repository by one commit, whoever else pushes meanwhile."""
 
-import os
-import random
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,16 +8,15 @@ from roadie.errors import GitOpsError, UsageError
 from roadie.gitops.access import Access
 from roadie.gitops.checks import check_trailers
 from roadie.gitops.edits import Edit, UnexpectedValueError, compose, plan
-from roadie.gitops.failures import LostRaceError, UnreachableError
+from roadie.gitops.failures import LostRaceError, RefusedError, UnreachableError
 from roadie.gitops.past import Past
-from roadie.gitops.repository import Repository
+from roadie.gitops.patience import CLOCK, PATIENCE, Clock, Patience
+from roadie.gitops.repository import HISTORY, Repository
 from roadie.gitops.signature import Signature
 from roadie.gitops.verdict import Verdict, judge, suspicious
 
 if TYPE_CHECKING:
     from roadie.gitops.proposal import Proposal
-
-_MISSES = 3  # how often in a bump a server may be away
 
 
 @dataclass(frozen=True)
@@ -55,25 +51,28 @@ def bump(
     again: bool = False,
     proposal: "Proposal | None" = None,
     access: Access | None = None,
-    budget: float = 120.0,
+    budget: float = PATIENCE,
+    clock: Clock = CLOCK,
 ) -> Bumped:
     """Set all `edits` in one commit on `branch` of `repo` (a path or URL) and push it, or open a review (`proposal`).
 
-    A lost race is answered by fetching and editing anew until `budget` seconds are over. No commit is made where the
+    A lost race is answered by fetching and editing anew, and a server that is away is waited for, until `budget`
+    seconds are over; then the branch is looked at once more. No commit is made where the
     values are there already, or where a run with a later `Roadie-Started` among its trailers has set one of them.
     A version that was rolled back is refused, unless `again`. `signing_key` is a GPG key's id or an SSH key's file,
-    from GIT_SIGNING_KEY when empty; a commit that cannot be signed is not made.
+    from GIT_SIGNING_KEY when empty; a commit that cannot be signed is not made. GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL,
+    GIT_SIGN_OFF and GIT_COMMIT_SUBJECT say what else a host's rules ask of a commit.
 
     Raises:
         UsageError: a value, file, branch, URL, message or trailer is not acceptable; nothing was tried.
-        GitOpsError: nothing was pushed; the message says why and what to do.
+        GitOpsError: nothing was pushed, or (the message says so) whether it was cannot be told; why, and what to do.
     """
     if not edits:
         raise UsageError("there is nothing to set; give at least one edit")
-    signature = Signature(author, signing_key or os.environ.get("GIT_SIGNING_KEY", ""))
+    signature = Signature.from_environment(author, signing_key)
     wish = _Wish(tuple(edits), message, check_trailers(trailers), signature, again, proposal)
-    with Repository(repo, branch, access) as repository:
-        return _until_it_lands(repository, wish, budget)
+    with Repository(repo, branch, access, Patience(budget, clock)) as repository:
+        return _until_it_lands(repository, wish)
 
 
 @dataclass(frozen=True)
@@ -88,26 +87,47 @@ class _Wish:
     proposal: "Proposal | None"
 
 
-def _until_it_lands(repository: Repository, wish: _Wish, budget: float) -> Bumped:
+def _until_it_lands(repository: Repository, wish: _Wish) -> Bumped:
     made: Bumped | None = None
-    misses = 0
-    for _ in tries(budget):
+    number, patience = 0, repository.patience
+    while True:
+        began = patience.now()
         try:
-            tip = repository.fetch()
+            tip = repository.fetch(HISTORY)
             if made and repository.contains(made.commit, tip):
                 return made
             made = _make(repository, tip, wish)
             if made.changed and made.review is None:
-                repository.push(made.commit)
+                repository.push(made.commit, replacing=tip)
             return made
         except LostRaceError as error:
             lost: GitOpsError = error
+            again = patience.take_turns(number, patience.now() - began)
         except UnreachableError as error:
             # The push may have landed nevertheless: the next look at the branch tells.
-            lost, misses = error, misses + 1
-            if misses == _MISSES:
-                raise
-    raise GitOpsError(f"gave up after {budget:.0f} s: {lost}")
+            lost = error
+            again = patience.wait(number)
+        except RefusedError as error:
+            # A gateway may refuse the answer to a push that was carried out.
+            lost, again = error, False
+        number += 1
+        if not again:
+            return _last_look(repository, made, lost)
+
+
+def _last_look(repository: Repository, made: Bumped | None, lost: GitOpsError) -> Bumped:
+    """What was `made` if it is on the branch after all; else the error, which says so where that cannot be told."""
+    if not made or not made.changed or made.review is not None:
+        raise lost
+    landed = repository.landed(made.commit)
+    if landed:
+        return made
+    if isinstance(lost, RefusedError):
+        raise lost
+    after = f"gave up after {repository.patience.budget:.0f} s: {lost}"
+    if landed is None:
+        after += f"; whether commit {made.commit[:10]} has landed cannot be told: the same again is safe, and tells"
+    raise type(lost)(after)
 
 
 def _make(repository: Repository, tip: str, wish: _Wish) -> Bumped:
@@ -125,7 +145,7 @@ def _make(repository: Repository, tip: str, wish: _Wish) -> Bumped:
     stopped = _stopped(repository, tip, todo.edits, wish)
     if stopped:
         return stopped
-    text, files = compose(wish.message, todo.edits, wish.trailers), tuple(sorted(todo.files))
+    text, files = wish.signature.words(compose(wish.message, todo.edits, wish.trailers)), tuple(sorted(todo.files))
     if wish.proposal:
         made = wish.proposal.propose(repository, tip, todo, text, wish.signature)
         return Bumped(made.pushed, made.commit, made.branch, files, made.url, made.diff, made.reason, made.merged)
@@ -150,21 +170,3 @@ def _judged(repository: Repository, tip: str, edits: Sequence[Edit], wish: _Wish
             return verdict
         if not suspicious(repository.older(tip), edits, wish.trailers) or not repository.deepen():
             return None
-
-
-def tries(budget: float) -> Iterator[int]:
-    """Count tries until `budget` seconds are over, waiting between them for longer and longer, at random.
-
-    The wait grows with the time that a try takes, so that many who race for one branch spread out.
-    """
-    start = time.monotonic()
-    number, began = 0, start
-    while True:
-        yield number
-        number += 1
-        now = time.monotonic()
-        wait = random.uniform(0, min(now - began, 2.0) * min(2**number, 16))  # noqa: S311 - jitter
-        if now - start + wait > budget:
-            return
-        time.sleep(wait)
-        began = time.monotonic()

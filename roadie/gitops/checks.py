@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from roadie.errors import UsageError
 from roadie.gitops.history import STARTED, time_of
@@ -15,6 +15,8 @@ _TRAILER_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 # The bans of git check-ref-format(1); a leading dash or plus would be an option or a forced refspec.
 _BAD_BRANCH = re.compile(r"^[-+/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|//|/\.|@\{|\.lock(/|$)|[/.]$|^@$|^HEAD$|^refs/")
 _SCP = re.compile(r"[A-Za-z0-9_.-]+@[A-Za-z0-9][A-Za-z0-9.-]*:(?!:)[^\x00-\x20]+")
+# Tokens that stand where a user's name does: those of the hosts by their beginnings, others by their looks.
+_TOKEN = re.compile(r"(gh[a-z]_|github_pat_|gl[a-z]{2,6}-|bbp_|AT[A-Z]{2,5}).+|(?=.*[0-9])[A-Za-z0-9_=-]{30,}")
 _MAX_BRANCH = 200
 _MAX_TEXT = 1000
 _BAD_PART = re.compile(r"\.|\.\.|\.git[ .]*", re.IGNORECASE)
@@ -38,7 +40,7 @@ def check_branch(branch: str) -> str:
 
 
 def check_repository(repo: str) -> str:
-    """A path on disk, or an https, http, ssh or file URL; a password in it is refused, and not repeated."""
+    """A path on disk, or an https, http, ssh or file URL; a password or token in it is refused, and not repeated."""
     if "://" not in repo:
         if repo.startswith("-") or "::" in repo or not repo.isprintable() or not repo:
             raise UsageError(f"{repo[:80]!r} is not a repository; give a path or an https or ssh URL")
@@ -48,6 +50,11 @@ def check_repository(repo: str) -> str:
         raise UsageError(
             f"the URL of the repository on {url.hostname} holds a password, which would end up in logs;"
             " take it out and set GIT_USERNAME and GIT_PASSWORD"
+        )
+    if url.scheme in ("http", "https") and _TOKEN.fullmatch(unquote(url.username or "")):
+        raise UsageError(
+            f"the URL of the repository on {url.hostname} holds what looks like a token, which would end up in logs;"
+            " take it out and set GIT_TOKEN"
         )
     host = url.hostname or ""
     if url.scheme not in ("https", "http", "ssh", "file") or host.startswith("-") or not repo.isprintable():

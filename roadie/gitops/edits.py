@@ -59,7 +59,7 @@ def plan(repository: Repository, tip: str, edits: Sequence[Edit]) -> Plan:
     after = dict(before)
     for edit in edits:
         if edit.file not in after:
-            raise GitOpsError(f"{repository.repo} has no {edit.file} on {repository.branch}; check the path")
+            raise GitOpsError(f"{repository.name} has no {edit.file} on {repository.branch}; check the path")
     try:
         held = tuple(edit for edit in edits if not edit.only_if_present or has_key(before[edit.file], edit.key))
         for edit in held:

@@ -8,7 +8,8 @@ from roadie.gitops.access import Access
 from roadie.gitops.checks import check_file
 from roadie.gitops.document import step_text
 from roadie.gitops.past import identity_of, past_of
-from roadie.gitops.repository import Repository
+from roadie.gitops.patience import PATIENCE, SHORT, Patience
+from roadie.gitops.repository import HISTORY, Repository
 from roadie.gitops.values import entries
 
 
@@ -57,16 +58,17 @@ def status(
     branch: str = "main",
     layout: Layout = APP_OF_APPS,
     access: Access | None = None,
+    budget: float = SHORT,
 ) -> list[Deployment]:
-    """Every model's version in every environment, and the commit that set it."""
+    """Every model's version in every environment, and the commit that set it; `budget` is seconds, as people wait."""
     found = []
-    with Repository(repo, branch, access) as repository:
-        tip = repository.fetch()
+    with Repository(repo, branch, access, Patience(budget)) as repository:
+        tip = repository.fetch(HISTORY)
         for environment in environments:
             file = layout.file_of(environment)
             entry = repository.find(tip, [file]).get(file)
             if not entry:
-                raise GitOpsError(f"{repo} has no {file} on {branch}; name the environments that it has")
+                raise GitOpsError(f"{repository.name} has no {file} on {branch}; name the environments that it has")
             try:
                 models = entries(repository.read(entry), layout.models)
             except GitOpsError as error:
@@ -86,10 +88,11 @@ def deployed(
     branch: str = "main",
     layout: Layout = APP_OF_APPS,
     access: Access | None = None,
+    budget: float = PATIENCE,
 ) -> Deployment | None:
     """A model's version in one environment, and the commit that set it; None when there is none."""
-    with Repository(repo, branch, access) as repository:
-        return deployment_of(repository, repository.fetch(), environment, model, layout)
+    with Repository(repo, branch, access, Patience(budget)) as repository:
+        return deployment_of(repository, repository.fetch(HISTORY), environment, model, layout)
 
 
 def deployment_of(repository: Repository, tip: str, environment: str, model: str, layout: Layout) -> Deployment | None:

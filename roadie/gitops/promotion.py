@@ -11,7 +11,8 @@ from roadie.gitops.edits import Edit, UnexpectedValueError
 from roadie.gitops.environments import APP_OF_APPS, Deployment, Layout, deployment_of
 from roadie.gitops.history import DIGEST, ENVIRONMENT, MODEL, PROMOTED_FROM, REASON, ROLLED_BACK, VERSION, identity
 from roadie.gitops.past import Row, identity_of, past_of, standing, was_rolled_back_to
-from roadie.gitops.repository import Repository
+from roadie.gitops.patience import CLOCK, PATIENCE, Clock, Patience
+from roadie.gitops.repository import HISTORY, Repository
 
 
 def promote(
@@ -26,6 +27,8 @@ def promote(
     layout: Layout = APP_OF_APPS,
     resolve: Callable[[str], str | None] | None = None,
     access: Access | None = None,
+    budget: float = PATIENCE,
+    clock: Clock = CLOCK,
     **options: Any,
 ) -> Bumped:
     """Set in `target` exactly the version and digest that `source` holds; `options` are those of bump.
@@ -39,11 +42,11 @@ def promote(
     """
     if source == target:
         raise UsageError(f"{source} cannot be promoted to itself; name another environment")
-    with Repository(repo, branch, access) as repository:
-        tip = repository.fetch()
+    with Repository(repo, branch, access, Patience(budget, clock)) as repository:
+        tip = repository.fetch(HISTORY)
         held = deployment_of(repository, tip, source, model, layout)
     if not held:
-        raise GitOpsError(f"{source} in {repo} holds no version of {model}; deploy one there first")
+        raise GitOpsError(f"{source} in {repository.name} holds no version of {model}; deploy one there first")
     if version and held.version != version:
         return Bumped(False, tip, branch, reason=f"{source} holds {held.version} by now, not {version}")
     digest = _same_digest(held, resolve) if resolve else held.digest
@@ -58,7 +61,8 @@ def promote(
     }
     message = options.pop("message", "") or f"Promote {model} {held.version} from {source} to {target}"
     edits = edits_for(layout.file_of(target), layout.key_of(model), held.version, digest, expected=replacing or None)
-    done = bump(repo, edits, branch=branch, message=message, trailers=trailers, access=access, **options)
+    options |= {"access": access, "budget": budget, "clock": clock}
+    done = bump(repo, edits, branch=branch, message=message, trailers=trailers, **options)
     return replace(done, version=held.version, digest=digest)
 
 
@@ -72,6 +76,8 @@ def rollback(
     branch: str = "main",
     layout: Layout = APP_OF_APPS,
     access: Access | None = None,
+    budget: float = PATIENCE,
+    clock: Clock = CLOCK,
     **options: Any,
 ) -> Bumped:
     """Set a model back to its last version before `bad` (the current one when empty) that was not itself rolled back.
@@ -83,13 +89,15 @@ def rollback(
         GitOpsError: the current version was itself set by a rollback, or there is no version to go back to.
     """
     file, key = layout.file_of(environment), layout.key_of(model)
-    with Repository(repo, branch, access) as repository:
-        tip = repository.fetch()
+    with Repository(repo, branch, access, Patience(budget, clock)) as repository:
+        tip = repository.fetch(HISTORY)
         past = past_of(repository, tip, file, lambda past: bool(standing(past.rows(f"{key}.version"), "version").good))
         rows = past.rows(f"{key}.version")
         current = rows[0].value if rows else None
         if not current:
-            raise GitOpsError(f"{environment} in {repo} holds no version of {model}; there is nothing to roll back")
+            raise GitOpsError(
+                f"{environment} in {repository.name} holds no version of {model}; there is nothing to roll back"
+            )
         bad = bad or current
         if current != bad:
             return Bumped(False, tip, branch, reason=f"{environment} holds {current} by now, not {bad}")
@@ -106,10 +114,9 @@ def rollback(
         **options.pop("trailers", {}),
     }
     message = options.pop("message", "") or f"Roll {model} in {environment} back from {bad} to {good}"
+    options |= {"access": access, "budget": budget, "clock": clock}
     try:
-        return bump(
-            repo, edits, branch=branch, message=message, trailers=trailers, again=True, access=access, **options
-        )
+        return bump(repo, edits, branch=branch, message=message, trailers=trailers, again=True, **options)
     except UnexpectedValueError as moved:
         return Bumped(False, tip, branch, reason=str(moved))
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from roadie.errors import GitOpsError
 from roadie.gitops.access import Access
 from roadie.gitops.checks import check_file
+from roadie.gitops.patience import CLOCK, PATIENCE, SHORT, Clock, Patience
 from roadie.gitops.repository import Repository
 from roadie.gitops.values import get_scalar, set_scalar
 
@@ -18,21 +19,30 @@ class Deployed:
 
 
 def read_value(
-    repo: str, file: str, key: str, *, branch: str = "main", settable: bool = False, access: Access | None = None
+    repo: str,
+    file: str,
+    key: str,
+    *,
+    branch: str = "main",
+    settable: bool = False,
+    access: Access | None = None,
+    budget: float = PATIENCE,
+    clock: Clock = CLOCK,
 ) -> Deployed:
     """What `branch` of `repo` holds in `file` under `key`; None when nothing stands there.
 
-    `settable` also proves that a bump could set it, so that one who is about to work for hours learns it now.
+    `settable` also proves that a bump could set it, so that one who is about to work for hours learns it now. A server
+    that is away is waited for, for `budget` seconds.
 
     Raises:
         GitOpsError: the repository or the file cannot be read, or the value not be set.
     """
     check_file(file)
-    with Repository(repo, branch, access) as repository:
+    with Repository(repo, branch, access, Patience(budget, clock)) as repository:
         tip = repository.fetch()
         entry = repository.find(tip, [file]).get(file)
         if entry is None:
-            raise GitOpsError(f"{repo} has no {file} on {branch}; check the path")
+            raise GitOpsError(f"{repository.name} has no {file} on {branch}; check the path")
         text = repository.read(entry)
         try:
             if settable:
@@ -50,20 +60,30 @@ class File:
     commit: str
 
 
-def read_file(repo: str, file: str, *, branch: str = "main", revision: str = "", access: Access | None = None) -> File:
+def read_file(
+    repo: str,
+    file: str,
+    *,
+    branch: str = "main",
+    revision: str = "",
+    access: Access | None = None,
+    budget: float = SHORT,
+) -> File:
     """A file of `branch` as `revision`, one of its newest commits, has it; the tip's when `revision` is empty.
 
     Raises:
         GitOpsError: the repository cannot be read, or has no such commit or file there.
     """
-    with Repository(repo, branch, access) as repository:
+    with Repository(repo, branch, access, Patience(budget)) as repository:
         tip = repository.fetch()
         commit = revision or tip
         if commit != tip and commit not in {each.sha for each in repository.log(tip)}:
-            raise GitOpsError(f"{repo} has no commit {commit[:10]} among the newest of {branch}; was it pushed away?")
+            raise GitOpsError(
+                f"{repository.name} has no commit {commit[:10]} among the newest of {branch}; was it pushed away?"
+            )
         entry = repository.find(commit, [check_file(file)]).get(file)
         if entry is None:
-            raise GitOpsError(f"{repo} has no {file} in {commit[:10]}; check the path")
+            raise GitOpsError(f"{repository.name} has no {file} in {commit[:10]}; check the path")
         return File(repository.read(entry), commit)
 
 
@@ -84,6 +104,7 @@ def look_at(
     commit: str = "",
     branch: str = "main",
     access: Access | None = None,
+    budget: float = PATIENCE,
 ) -> Revision | None:
     """The version under `key` (the map that holds it) of `file` in `revision`, and whether `commit` is in its history.
 
@@ -92,7 +113,7 @@ def look_at(
     Raises:
         GitOpsError: the repository or the file cannot be read.
     """
-    with Repository(repo, branch, access) as repository:
+    with Repository(repo, branch, access, Patience(budget)) as repository:
         known = {each.sha for each in repository.log(repository.fetch())}
         if revision not in known:
             return None

@@ -6,30 +6,29 @@ checkout, filter, hook or symlink comes between a file's bytes and us.
 """
 
 import contextlib
+import logging
 import re
-import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from roadie.errors import GitOpsError
 from roadie.gitops.access import Access
 from roadie.gitops.checks import check_branch, check_repository, is_local
-from roadie.gitops.failures import UnreachableError, translate
+from roadie.gitops.failures import ToldError, UnreachableError, translate
 from roadie.gitops.history import Commit
+from roadie.gitops.patience import Patience
+from roadie.gitops.process import CommandError, Workplace, no_room
 from roadie.gitops.signature import Signature
 
 HISTORY = 200  # how many commits back a run looks for what others have done
 # How far back a file's history is fetched: first as far as nearly always suffices, and then further where it must be.
-_FAR = 3_000
-_DEPTHS = (HISTORY, _FAR, 100_000)
-_WAITS = (0.5, 1.0, 2.0)  # seconds before a server that was away is asked again
-_NO_GIT = "git, or the package GitPython, is not installed here; install both"
-_REQUESTS = (("--filter=blob:none", "--depth=1"), ("--no-filter", "--depth=1"), ("--no-filter",))
+_FAR = 1_000
+_DEPTHS = (HISTORY, _FAR, 10_000, 100_000)
+_HOOKS = 600  # seconds that a push may wait for a server's hooks
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,50 +59,47 @@ class Repository:
     another try may help, RefusedError where it will not.
     """
 
-    def __init__(self, repo: str, branch: str, access: Access | None = None) -> None:
+    def __init__(self, repo: str, branch: str, access: Access | None = None, patience: Patience | None = None) -> None:
         self.repo = check_repository(repo)
         self.branch = check_branch(branch)
         self.access = access or Access.from_environment()
+        self.access.check(repo)
+        self.name = self.access.redact(repo)
+        self.patience = patience or Patience()
+        self._place = Workplace()
         self._filter = ""
         self._deep = False
         self._depth = 0
         self._older: list[Commit] | None = None
-        self._blobs: set[str] = set()
+        self._asked: set[str] = set()
         self._texts: dict[str, bytes] = {}
 
     def __enter__(self) -> "Repository":
-        self._folder = tempfile.TemporaryDirectory(prefix="roadie-gitops-")
-        try:
-            self._git = self._init(Path(self._folder.name))
-        except BaseException:
-            self._folder.cleanup()
-            raise
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._place)
+            try:
+                self._init(self._place.folder)
+            except OSError as error:
+                raise no_room(error) from None
+            stack.pop_all()
         return self
 
-    def _init(self, root: Path) -> Any:
-        """GitPython's runner of git commands, for an empty bare repository under `root` (gitrepository-layout(5))."""
-        try:
-            from git import Git  # GitPython takes longer to import than all else here
-        except ImportError:
-            raise GitOpsError(_NO_GIT) from None
+    def _init(self, root: Path) -> None:
+        """Make an empty bare repository under `root` (gitrepository-layout(5))."""
         self._root = root / "git"
         for folder in ("objects", "refs"):
             (self._root / folder).mkdir(parents=True)
         (self._root / "HEAD").write_text("ref: refs/heads/roadie\n")
         (self._root / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
-        variables = self.access.environment(self.repo, self._address(), root)
+        self._variables = self.access.environment(self.repo, self._address(), root)
         # A caller that runs inside a git hook has these set for another repository.
         for name, place in (("GIT_DIR", ""), ("GIT_INDEX_FILE", "index"), ("GIT_OBJECT_DIRECTORY", "objects")):
-            variables[name] = str(self._root / place)
-        git = Git(self._root)
-        git.update_environment(**variables)
-        return git
+            self._variables[name] = str(self._root / place)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._git.clear_cache()
-        self._folder.cleanup()
+        self._place.__exit__(kind, error, trace)
 
     def _address(self) -> str:
         """The repository as git gets it: without a user, who comes in through the environment."""
@@ -114,78 +110,101 @@ class Repository:
             return urlunsplit(url._replace(netloc=url.netloc.rpartition("@")[2]))
         return self.repo
 
-    def run(self, *arguments: str, raw: bool = False, stdin: bytes | None = None, env: Mapping[str, str] = {}) -> Any:
-        """Run one git command; its output as text, or as bytes when `raw`."""
-        from git.exc import GitCommandError, GitCommandNotFound
+    def run(self, *arguments: str, stdin: bytes | None = None, env: Mapping[str, str] = {}) -> str:
+        """Run one git command; its output without the last line break."""
+        return self.raw(*arguments, stdin=stdin, env=env).decode(errors="surrogateescape").removesuffix("\n")
 
-        options = {"env": dict(env), "strip_newline_in_stdout": not raw, "stdout_as_string": not raw}
+    def raw(self, *arguments: str, stdin: bytes | None = None, env: Mapping[str, str] = {}) -> bytes:
+        """Run one git command; its output as it is."""
         try:
-            if stdin is None:
-                return self._git.execute(["git", *arguments], **options)
-            with tempfile.TemporaryFile() as pipe:
-                pipe.write(stdin)
-                pipe.seek(0)
-                return self._git.execute(["git", *arguments], istream=pipe, **options)
-        except GitCommandNotFound:
-            raise GitOpsError(_NO_GIT) from None
-        except GitCommandError as error:
-            said = self.access.redact(f"{error.stderr}\n{error.stdout}")
-            raise translate(said, self.access.redact(self.repo)) from None
+            return self._place.run(self._root, *arguments, stdin=stdin, env={**self._variables, **env})
+        except CommandError as failed:
+            raise translate(self.access.redact(str(failed)), self.name) from None
 
-    def fetch(self) -> str:
-        """Fetch the branch's tip, or what is new since the last time; return the tip's id."""
+    def fetch(self, depth: int = 1) -> str:
+        """Fetch the branch's tip, or what is new since the last time; return the tip's id.
+
+        The first time it comes with `depth` commits of the history, where the server leaves out their files.
+        """
         if self._filter:
             self._fetch(self._filter)
         else:
-            self._fetch_first()
-        return (self._root / "FETCH_HEAD").read_text().split()[0]
+            self._fetch_first(depth)
+        return self._fetched()
 
-    def _fetch_first(self) -> None:
-        for options in _REQUESTS:
+    def _fetch_first(self, depth: int) -> None:
+        requests = (("--filter=blob:none", depth), ("--no-filter", 1), ("--no-filter", 0))
+        for filtered, deep in requests:
             try:
-                self._fetch(*options)
+                self._fetch(filtered, *([f"--depth={deep}"] if deep else []))
             except GitOpsError as error:
                 # What has a class of its own would fail in plainer words, too.
-                if type(error) is not GitOpsError or options is _REQUESTS[-1]:
+                if isinstance(error, ToldError) or not deep:
                     raise
             else:
-                self._filter = options[0]
+                self._filter, self._depth = filtered, deep or _DEPTHS[-1]
                 return
 
     def _fetch(self, *options: str, branch: str = "") -> None:
-        """Fetch the branch, or another one; a server that is away for a moment is asked again."""
-        for wait in (*_WAITS, None):
+        """Fetch the branch, or another one; a server that is away is asked again while there is patience."""
+        source = f"refs/heads/{branch or self.branch}"
+        self._ask("fetch", "--quiet", "--no-tags", *options, "origin", source)
+
+    def _ask(self, *arguments: str) -> str:
+        """Run a git command that only reads from the server, and again while the server is away."""
+        number = 0
+        while True:
             try:
-                self.run("fetch", "--quiet", "--no-tags", *options, "origin", f"refs/heads/{branch or self.branch}")
-            except UnreachableError:
-                if wait is None:
+                return self.run(*arguments)
+            except UnreachableError as error:
+                if not self.patience.wait(number):
                     raise
-                time.sleep(wait)
-            else:
-                return
+                if not number:
+                    _log.warning("%s; asking again for %.0f s", error, self.patience.left)
+                number += 1
+
+    def landed(self, commit: str) -> bool | None:
+        """Whether the branch has `commit` by now; None when that cannot be told."""
+        try:
+            self.run("fetch", "--quiet", "--no-tags", self._filter, "origin", f"refs/heads/{self.branch}")
+            return self.contains(commit, self._fetched())
+        except GitOpsError:
+            return None
+
+    def _fetched(self) -> str:
+        return (self._root / "FETCH_HEAD").read_text().split()[0]
 
     def find(self, commit: str, files: Sequence[str]) -> dict[str, Entry]:
         """Those of `files` that `commit` holds; a symlink or a folder is refused."""
-        listing = str(self.run("ls-tree", "-z", "--full-tree", commit, "--", *files))
+        listing = self.run("ls-tree", "-z", "--full-tree", commit, "--", *files)
         found = {}
         for line in filter(None, listing.split("\0")):
             mode, kind, blob, name = re.split(r"[ \t]", line, maxsplit=3)
             if kind != "blob" or mode == "120000":
-                raise GitOpsError(f"{name} in {self.repo} is a folder or a symlink; name the file itself")
+                raise GitOpsError(f"{name} in {self.name} is a folder or a symlink; name the file itself")
             found[name] = Entry(mode, blob)
         return found
 
     def read(self, entry: Entry) -> bytes:
         """The file's bytes, fetched now where the first fetch left them out."""
+        return self.text(entry.blob)
+
+    def text(self, blob: str) -> bytes:
+        """A file's bytes by their id; kept, since histories repeat them."""
+        if blob not in self._texts:
+            self._texts[blob] = self._text(blob)
+        return self._texts[blob]
+
+    def _text(self, blob: str) -> bytes:
         try:
-            return bytes(self.run("cat-file", "blob", entry.blob, raw=True))
+            return self.raw("cat-file", "blob", blob)
         except GitOpsError as error:
-            if type(error) is not GitOpsError:
+            if isinstance(error, ToldError):
                 raise
             # A server may offer filters and yet not hand out single blobs.
             self._filter = "--no-filter"
-            self._fetch("--depth=1", "--refetch", self._filter)
-            return bytes(self.run("cat-file", "blob", entry.blob, raw=True))
+            self._fetch(f"--depth={self._depth}", "--refetch", self._filter)
+            return self.raw("cat-file", "blob", blob)
 
     def commit(self, parent: str, files: Mapping[str, tuple[Entry, bytes]], message: str, signature: Signature) -> str:
         """Write a commit on `parent` in which `files` have new bytes; return its id."""
@@ -195,31 +214,34 @@ class Repository:
             blob = self.run("hash-object", "-w", "--stdin", stdin=data)
             lines.append(f"{entry.mode} {blob}\t{name}\0")
         self.run("update-index", "-z", "--index-info", stdin="".join(lines).encode())
-        tree = str(self.run("write-tree", "--missing-ok"))
+        tree = self.run("write-tree", "--missing-ok")
         sign = ["-S"] if signature.key or self._signs_by_default() else []
         command = [*signature.options(self._root / "signing-key"), "commit-tree", *sign, "-p", parent, "-F", "-", tree]
-        return str(self.run(*command, stdin=message.encode(), env=signature.people()))
+        return self.run(*command, stdin=message.encode(), env=signature.people())
 
     def _signs_by_default(self) -> bool:
         """Whether the user's own configuration asks for signatures, which commit-tree does not heed."""
-        return bool(self.run("config", "--type=bool", "--default=false", "commit.gpgsign") == "true")
+        return self.run("config", "--type=bool", "--default=false", "commit.gpgsign") == "true"
 
-    def push(self, commit: str, branch: str = "", *, replacing: str | None = None) -> None:
-        """Push `commit` to the branch; LostRaceError when someone was faster.
+    def push(self, commit: str, branch: str = "", *, replacing: str) -> None:
+        """Push `commit` to the branch, or another one; LostRaceError when someone was faster.
 
-        `replacing` is the commit that may be thrown away ("" for none yet): for a review's own branch only.
+        `replacing` is the commit that the branch must still have ("" for none yet), or else nothing happens: for the
+        branch that is deployed the parent of `commit`, for a review's own what may be thrown away.
         """
         target = f"refs/heads/{branch or self.branch}"
-        lease = [] if replacing is None else [f"--force-with-lease={target}:{replacing}"]
-        self.run("push", "--quiet", "--porcelain", *lease, "origin", f"{commit}:{target}")
+        lease = f"--force-with-lease={target}:{replacing}"
+        # A server's hooks may take minutes before it says a word.
+        patient = ("-c", f"http.lowSpeedTime={_HOOKS}")
+        self.run(*patient, "push", "--quiet", "--porcelain", lease, "origin", f"{commit}:{target}")
 
     def diff(self, old: str, new: str) -> str:
         """The difference between two commits, as `git diff` shows it."""
-        return str(self.run("diff-tree", "-p", "--no-color", "--no-ext-diff", old, new))
+        return self.run("diff-tree", "-p", "--no-color", "--no-ext-diff", old, new)
 
     def contains(self, commit: str, tip: str) -> bool:
         """Whether `commit` is in `tip`'s history."""
-        return bool(self.run("rev-list", "--max-count=1", commit, f"^{tip}") == "")
+        return self.run("rev-list", "--max-count=1", commit, f"^{tip}") == ""
 
     def log(self, tip: str, limit: int = HISTORY) -> list[Commit]:
         """The commits from `tip`, newest first, at least `limit` of them; they are fetched without their trees."""
@@ -233,7 +255,7 @@ class Repository:
 
         The first of them stands for what was before it, too, when it is `cut`.
         """
-        if not self._depth:
+        if self._depth < HISTORY:
             self.deepen()
         return self._steps(file, "--first-parent", "--diff-merges=first-parent", tip)
 
@@ -244,7 +266,7 @@ class Repository:
     def deepen(self) -> bool:
         """Fetch more of the history, without its files; whether there was more, and it is not too much."""
         deeper = [depth for depth in _DEPTHS if depth > self._depth]
-        if not deeper or (self._depth and not self._cut()):
+        if not deeper or not self._cut():
             return False
         self._fetch(self._filter, f"--depth={deeper[0]}")
         self._depth = deeper[0]
@@ -272,7 +294,7 @@ class Repository:
     def _steps(self, file: str, *selection: str) -> list["Step"]:
         form = "--format=%x00%H %ct %P%x00%B%x00"
         options = ("--no-show-signature", "--raw", "--no-abbrev", "--no-renames", form)
-        parts = str(self.run("--literal-pathspecs", "log", *options, *selection, "--", file)).split("\0")[1:]
+        parts = self.run("--literal-pathspecs", "log", *options, *selection, "--", file).split("\0")[1:]
         cut, steps = self._cut(), []
         for head, message, raw in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
             sha, made, *parents = head.split()
@@ -281,22 +303,29 @@ class Repository:
         self._fetch_blobs({blob for step in steps for blob in (step.before, step.after) if blob})
         return steps
 
-    def text(self, blob: str) -> bytes:
-        """A file's bytes by their id; kept, since histories repeat them."""
-        if blob not in self._texts:
-            self._texts[blob] = self.read(Entry("100644", blob))
-        return self._texts[blob]
-
     def _fetch_blobs(self, blobs: set[str]) -> None:
         """Get many files' bytes at once; what a server does not hand out so is fetched when it is read."""
         command = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--filter=blob:none", "origin")
-        if blobs - self._blobs:
+        wanted = blobs - self._texts.keys() - self._asked
+        if len(wanted) > 1:
             with contextlib.suppress(GitOpsError):
-                self.run("-c", "fetch.negotiationAlgorithm=noop", *command, *sorted(blobs - self._blobs))
-            self._blobs |= blobs
+                self.run("-c", "fetch.negotiationAlgorithm=noop", *command, *sorted(wanted))
+                self._texts |= self._batch(sorted(wanted))
+            self._asked |= wanted
+
+    def _batch(self, blobs: Sequence[str]) -> dict[str, bytes]:
+        """The bytes of many files by one process (git-cat-file(1), batch output)."""
+        written = self.raw("cat-file", "--batch", stdin="".join(f"{blob}\n" for blob in blobs).encode())
+        texts, at = {}, 0
+        for blob in blobs:
+            head, at = written[at : written.index(b"\n", at)], written.index(b"\n", at) + 1
+            if not head.endswith(b" missing"):
+                size = int(head.split()[2])
+                texts[blob], at = written[at : at + size], at + size + 1
+        return texts
 
     def _log(self, *arguments: str) -> list[Commit]:
-        text = str(self.run("log", "--no-show-signature", "--format=%H %ct %P%n%B%x00", *arguments))
+        text = self.run("log", "--no-show-signature", "--format=%H %ct %P%n%B%x00", *arguments)
         commits = []
         for record in text.split("\0")[:-1]:
             head, _, message = record.lstrip("\n").partition("\n")
@@ -307,13 +336,13 @@ class Repository:
     def head_of(self, branch: str) -> Commit | None:
         """The newest commit of another branch, with its parent; None when there is no such branch."""
         reference = f"refs/heads/{check_branch(branch)}"
-        listed = str(self.run("ls-remote", "origin", reference))
+        listed = self._ask("ls-remote", "origin", reference)
         if not listed:
             return None
         sha = listed.split(maxsplit=1)[0]
         self._fetch("--depth=1", "--filter=tree:0", branch=branch)
         # `log` would not show the parent, at which the fetch stopped.
-        header, _, message = str(self.run("cat-file", "commit", sha)).partition("\n\n")
+        header, _, message = self.run("cat-file", "commit", sha).partition("\n\n")
         parents = re.findall(r"^parent (\w+)$", header, re.MULTILINE)
         committed = re.search(r"^committer .* (\d+) [+-]\d+$", header, re.MULTILINE)
         return Commit(sha, int(committed[1]) if committed else 0, message, tuple(parents))

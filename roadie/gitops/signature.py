@@ -12,16 +12,52 @@ from roadie.gitops.access import private_copy
 _AUTHOR = re.compile(r"\s*([^<>\x00-\x1f]*[^<>\x00-\x20])\s*<([^<>\x00-\x20]+)>\s*")
 
 
+_YES, _NO = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
+
+
 @dataclass(frozen=True)
 class Signature:
-    """The author as `Name <mail>`, and the key to sign with: a GPG key's id or an SSH key's file, or ""."""
+    """What a host's push rules ask of a commit.
+
+    The author as `Name <mail>`, the key to sign with (a GPG key's id or an SSH key's file, or ""), whether to sign
+    off, and the pattern of the subject, in which `{subject}` stands for what it would be ("" for just that).
+    """
 
     author: str = ""
     key: str = ""
+    sign_off: bool = False
+    subject: str = ""
+
+    @classmethod
+    def from_environment(cls, author: str = "", key: str = "", environ: Mapping[str, str] = os.environ) -> "Signature":
+        """What is given here, and else what GIT_SIGNING_KEY, GIT_SIGN_OFF and GIT_COMMIT_SUBJECT say.
+
+        Raises:
+            UsageError: one of them is malformed.
+        """
+        asked = environ.get("GIT_SIGN_OFF", "").strip().lower()
+        if asked not in _YES | _NO:
+            raise UsageError(f"GIT_SIGN_OFF is {asked[:80]!r}; set it to true or false")
+        subject = environ.get("GIT_COMMIT_SUBJECT", "").strip()
+        return cls(author, key or environ.get("GIT_SIGNING_KEY", ""), asked in _YES, subject)
 
     def __post_init__(self) -> None:
         if self.author and not _AUTHOR.fullmatch(self.author):
             raise UsageError(f"{self.author[:80]!r} is not an author; write it like Roadie <roadie@example.com>")
+        if self.subject and ("{subject}" not in self.subject or not self.subject.isprintable()):
+            raise UsageError(
+                f"GIT_COMMIT_SUBJECT is {self.subject[:80]!r}; write one line that holds {{subject}}, such as"
+                " 'chore(deploy): {subject}'"
+            )
+
+    def words(self, text: str) -> str:
+        """The message `text`, which ends in trailers, with the subject as the pattern has it, and signed off."""
+        subject, line_break, rest = text.partition("\n")
+        if self.subject:
+            subject = self.subject.replace("{subject}", subject)
+        people = self.people()
+        signed = f"Signed-off-by: {people['GIT_COMMITTER_NAME']} <{people['GIT_COMMITTER_EMAIL']}>\n"
+        return subject + line_break + rest + (signed if self.sign_off else "")
 
     def people(self, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
         """Author and committer as git's variables; without an author, those of the environment, or Roadie."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from roadie.errors import GitOpsError
+from roadie.errors import GitOpsError, UsageError
 from roadie.gitops import Edit, bump, create_bare
 from tests.servers.git_http import git
 from tests.servers.process import require
@@ -74,3 +74,45 @@ def test_what_cannot_be_signed_is_not_committed(
     with pytest.raises(GitOpsError, match="cannot be signed; check the signing key"):
         bump(repo, EDITS, signing_key=key)
     assert git("-C", repo, "rev-list", "--count", "main") == "1"
+
+
+RULES = """#!/bin/sh
+# As hosts have them: whose mail, which subject, signed off, signed.
+read old new ref
+commit=$(git cat-file commit "$new")
+case "$commit" in *"committer Robot <robot@example.com>"*) ;; *) echo "email must be verified" >&2; exit 1;; esac
+case "$commit" in *"
+chore(deploy): Set "*) ;; *) echo "GH013: Repository rule violations: subject must match ^chore" >&2; exit 1;; esac
+case "$commit" in *"Signed-off-by: Robot <robot@example.com>"*) ;; *) echo "DCO: sign off is missing" >&2; exit 1;; esac
+case "$commit" in *"BEGIN SSH SIGNATURE"*) ;; *) echo "commits must be signed" >&2; exit 1;; esac
+"""
+
+
+def test_what_push_rules_ask_for_comes_from_the_environment_and_violations_are_told_word_for_word(
+    repo: str, ssh_key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = Path(repo) / "hooks" / "pre-receive"
+    hook.write_text(RULES)
+    hook.chmod(0o755)
+    steps = [
+        ("email must be verified", {"GIT_AUTHOR_NAME": "Robot", "GIT_AUTHOR_EMAIL": "robot@example.com"}),
+        (r"GIT_COMMIT_SUBJECT.*subject must match \^chore", {"GIT_COMMIT_SUBJECT": "chore(deploy): {subject}"}),
+        ("DCO: sign off is missing", {"GIT_SIGN_OFF": "true"}),
+        ("commits must be signed", {"GIT_SIGNING_KEY": str(ssh_key)}),
+    ]
+    for violation, remedy in steps:
+        with pytest.raises(GitOpsError, match=violation):
+            bump(repo, EDITS)
+        for name, value in remedy.items():
+            monkeypatch.setenv(name, value)
+    done = bump(repo, EDITS)
+    lines = git("-C", repo, "show", "-s", "--format=%B", done.commit).splitlines()
+    assert lines[0] == f"chore(deploy): Set {EDITS[0].key} to {EDITS[0].value} in {EDITS[0].file}"
+    assert lines[-1] == "Signed-off-by: Robot <robot@example.com>"
+
+
+@pytest.mark.parametrize(("name", "value"), [("GIT_SIGN_OFF", "perhaps"), ("GIT_COMMIT_SUBJECT", "Deploy")])
+def test_what_cannot_be_meant_is_refused(repo: str, name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match=name):
+        bump(repo, EDITS)

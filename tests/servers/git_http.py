@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -39,10 +39,13 @@ class GitServer:
     username: str = USERNAME
     password: str = PASSWORD
     # For tests of fallbacks: an old server speaks version 0 of the protocol, a failing one answers 503 so many times,
-    # and a gateway loses the answers to so many pushes that were carried out.
+    # or what `trouble` says for a method and a path (0: all is well), and a gateway gives an answer of its own to so
+    # many pushes that were carried out.
     old: bool = False
     failures: int = 0
+    trouble: Callable[[str, str], int] = lambda method, path: 0
     lost_answers: int = 0
+    lost_status: int = 502
     received: int = 0
     sent: int = 0
     requests: list[str] = field(default_factory=list)
@@ -118,7 +121,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.state.received += len(body)
         self.state.requests.append(f"{self.command} {self.path}")
         pair = f"{self.state.username}:{self.state.password}".encode()
-        if self.state.failures:
+        status = self.state.trouble(self.command, self.path)
+        if status:
+            self._answer(status, [], b"in trouble")
+        elif self.state.failures:
             self.state.failures -= 1
             self._answer(503, [], b"in trouble")
         elif self.headers.get("Authorization") != "Basic " + base64.b64encode(pair).decode():
@@ -163,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.state.lost_answers and self.command == "POST" and path.endswith("receive-pack"):
             self.state.lost_answers -= 1
             output.read()
-            self._answer(502, [], b"bad gateway")
+            self._answer(self.state.lost_status, [], b"bad gateway")
         else:
             self._relay(output)
 

@@ -61,6 +61,7 @@ def host_for(repo: str, access: Access, *, kind: str = "", api_url: str = "") ->
     if api_url and urlsplit(api_url).scheme not in ("http", "https"):
         raise UsageError(f"{api_url[:80]!r} is not the address of an API; give one that starts with https://")
     adapter = adapters[kind]
+    access.check(api_url or adapter.api_of(server))
     return adapter(api_url or adapter.api_of(server), quote(path, safe="/"), access)
 
 

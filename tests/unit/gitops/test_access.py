@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from roadie.errors import GitOpsError
+from roadie.errors import GitOpsError, UsageError
 from roadie.gitops import Access
 
 REPO = "https://git.example.com/a/b.git"
@@ -64,3 +64,15 @@ def test_a_password_is_redacted_in_every_form() -> None:
         assert access.redact(f"error: {form}.") == "error: ***."
     assert access.redact("https://me:it@host/x") == "https://***@host/x"
     assert "p/%ä" not in repr(access)
+
+
+@pytest.mark.parametrize("host", ["git.example.com", "10.0.0.1", "localhost.example.com", "127.0.0.1.example.com"])
+def test_no_password_goes_over_plain_http_but_to_this_machine(host: str) -> None:
+    access = Access("u", "s3cret")
+    with pytest.raises(UsageError, match="plain HTTP") as refused:
+        access.check(f"http://{host}:8080/x.git")
+    assert "s3cret" not in str(refused.value)
+    access.check(f"https://{host}/x.git")
+    Access().check(f"http://{host}/x.git")
+    for here in ("127.0.0.1", "127.8.0.1", "localhost", "[::1]"):
+        access.check(f"http://{here}:8080/x.git")

@@ -74,6 +74,21 @@ def test_what_git_could_execute_is_no_repository(repo: str) -> None:
         check_repository(repo)
 
 
+@pytest.mark.parametrize(
+    "token",
+    ["ghp_16C7e42F292c6912E7710c838347Ae178B4a", "glpat-abc", "github_pat_1", "0123456789abcdef" * 2, "g%68p_x"],
+)
+def test_a_token_as_a_urls_user_is_refused_and_not_repeated(token: str) -> None:
+    with pytest.raises(UsageError, match="looks like a token.*set GIT_TOKEN") as refused:
+        check_repository(f"https://{token}@git.example.com/x.git")
+    assert token not in str(refused.value)
+
+
+@pytest.mark.parametrize("user", ["roadie", "x-access-token", "me%40example.com", "project_12_bot", "oauth2"])
+def test_a_users_name_in_a_url_is_none(user: str) -> None:
+    assert check_repository(f"https://{user}@git.example.com/x.git")
+
+
 def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
     with pytest.raises(UsageError, match="set GIT_USERNAME and GIT_PASSWORD") as refused:
         check_repository("https://me:hunter2@git.example.com/a.git")
