@@ -117,7 +117,7 @@ def failure(method: str, host: str, timeout: float, error: Exception, *, absent:
         said = f"The certificate of {host} is not trusted ({error.verify_message}): give its CA file."
         return ConnectionFailedError(said, retryable=False)
     if isinstance(error, ssl.SSLError) and "WRONG_VERSION" in str(error):
-        said = f"{host} does not speak TLS: allow plain HTTP if that is what you want."
+        said = f"{host} does not speak TLS: allow plain HTTP (REGISTRY_PLAIN_HTTP=1) if that is what you want."
         return ConnectionFailedError(said, retryable=False)
     if said := _unreachable(host, error):
         return ConnectionFailedError(said, retryable=not absent)
