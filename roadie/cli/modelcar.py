@@ -37,6 +37,7 @@ def modelcar() -> None:
 )
 @click.option("--previous", default="", metavar="REFERENCE", help="A similar image: what it has is not sent again.")
 @click.option("--move-tag", is_flag=True, help="Let the tag name this image even if it names another one now.")
+@click.option("--runtime", default="", help="What is to serve it: openvino, triton, huggingface, mlserver or any.")
 @click.option("--workers", default=5, show_default=True, type=click.IntRange(1, 32), help="Uploads at a time.")
 @access_options
 @as_json_option
@@ -47,13 +48,15 @@ def push(
     annotations: tuple[str, ...],
     previous: str,
     move_tag: bool,
+    runtime: str,
     workers: int,
     as_json: bool,
     **access: Any,
 ) -> None:
     """Make DIRECTORY the content of /models in an image, and push it as REFERENCE.
 
-    The directory holds 1/model.onnx. A tag that names another image is refused; the same files again change nothing.
+    The directory holds 1/model.onnx, or what the runtime that is named looks for. A tag that names another image is
+    refused; the same files again change nothing.
     """
     from roadie import modelcar
 
@@ -65,6 +68,7 @@ def push(
             annotations=dict(_pair(annotation) for annotation in annotations),
             previous=previous,
             move_tag=move_tag,
+            runtime=runtime,
             workers=workers,
             access=access_from(**access),
             report=report,

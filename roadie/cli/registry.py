@@ -20,7 +20,13 @@ as_json_option = click.option("--json", "as_json", is_flag=True, help="Print the
 def access_options(command: Command) -> Command:
     """How a registry is reached; the command gets them as one `access`, made by `access_from`."""
     for option in (
-        click.option("--timeout", default=60.0, show_default=True, help="Seconds without an answer or progress."),
+        click.option(
+            "--timeout",
+            default=60.0,
+            show_default=True,
+            type=click.FloatRange(min=0, min_open=True),
+            help="Seconds without an answer or progress.",
+        ),
         click.option("--password-stdin", is_flag=True, help="Read the password from standard input."),
         click.option("--username", default="", help="Name to log in with; otherwise see `roadie modelcar --help`."),
         click.option(

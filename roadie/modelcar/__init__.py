@@ -18,7 +18,7 @@ from roadie.modelcar.image import ANNOTATIONS
 from roadie.modelcar.publish import Published, model_digest, publish
 from roadie.modelcar.push import Pushed, PushedLayer, push
 from roadie.modelcar.read import Image, ImageLayer, Pulled, Verified, inspect, pull, resolve, verify
-from roadie.modelcar.reference import Reference, parse_reference
+from roadie.modelcar.reference import Reference, check_repository, parse_reference
 from roadie.modelcar.steps import CODE, LOCK, StepsImage, code_digest, push_steps, shipped_code, shipped_lock
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Reference",
     "StepsImage",
     "Verified",
+    "check_repository",
     "code_digest",
     "inspect",
     "model_digest",

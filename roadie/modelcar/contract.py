@@ -7,14 +7,13 @@ The rules are those of KServe's "modelcars" storage: a sidecar that gets nothing
 from __future__ import annotations
 
 import importlib.util
-import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from roadie.errors import ModelCarError
-from roadie.modelcar.documents import ROOT
+from roadie.modelcar import runtimes
 from roadie.modelcar.files import Entry
 from roadie.modelcar.image import Base, Platform
 from roadie.modelcar.overlay import WHITEOUT
@@ -24,27 +23,26 @@ from roadie.modelcar.unpack import Budget, opened
 if TYPE_CHECKING:
     import subprocess
 
-_VERSIONED = re.compile(rf"{ROOT}/[0-9]+/.+")
 _ENTRYPOINT = "link-model-and-wait"
 _TOOLS = {"sh", "ln", "sleep", "ls"}
 
 
-def check_files(entries: Sequence[Entry]) -> None:
-    """ModelCarError for names that a container runtime or OpenVINO Model Server would not understand."""
+def check_files(entries: Sequence[Entry], runtime: str = "") -> None:
+    """ModelCarError for names that a container runtime, or the `runtime` that is to serve them, would not understand.
+
+    Where no runtime is named, what OpenVINO's would not find is only warned about: others have rules of their own.
+    """
     for entry in entries:
         if PurePosixPath(entry.name).name.startswith(WHITEOUT):
             raise ModelCarError(f"{entry.path} has a name that means a deleted file in an image layer: rename it.")
-    for entry in onnx_files(entries):
-        if not _VERSIONED.fullmatch(entry.name):
-            raise ModelCarError(
-                f"{entry.path} would be /{entry.name}, but KServe's OpenVINO runtime looks into numbered version "
-                "folders: put it into a folder 1, as 1/model.onnx."
-            )
+    if runtime:
+        runtimes.check(runtime, entries)
+    elif wrong := runtimes.misplaced("openvino", entries):
+        import logging
 
-
-def onnx_files(entries: Iterable[Entry]) -> list[Entry]:
-    """The files that are ONNX models by their name."""
-    return [entry for entry in entries if entry.stamp and entry.name.endswith(".onnx")]
+        logging.getLogger("roadie.modelcar").warning(
+            "%s If another runtime than OpenVINO's is to serve it, name it: %s.", wrong, ", ".join(runtimes.RUNTIMES)
+        )
 
 
 class OnnxCheck:
@@ -54,7 +52,7 @@ class OnnxCheck:
     """
 
     def __init__(self, entries: Sequence[Entry]) -> None:
-        self._paths = [entry.path for entry in onnx_files(entries)]
+        self._paths = [entry.path for entry in runtimes.onnx_files(entries)]
         self._process: subprocess.Popen[str] | None = None
         spec = importlib.util.find_spec("onnx") if self._paths else None
         if spec and spec.origin:

@@ -50,7 +50,9 @@ def find_credentials(reference: Reference, access: Access, environment: Mapping[
     if access.username:
         return Credentials(access.username, access.password)
     if access.own and environment.get("REGISTRY_USERNAME"):
-        return Credentials(environment["REGISTRY_USERNAME"], environment.get("REGISTRY_PASSWORD", ""))
+        if not environment.get("REGISTRY_PASSWORD"):
+            raise UsageError("REGISTRY_USERNAME is set and REGISTRY_PASSWORD is not: set both, or neither.")
+        return Credentials(environment["REGISTRY_USERNAME"], environment["REGISTRY_PASSWORD"])
     for path in _files(environment):
         if found := _from_file(path, reference, environment):
             return found
@@ -85,6 +87,10 @@ def _from_file(path: Path, reference: Reference, environment: Mapping[str, str])
         if store := config.get("credsStore"):
             return _ask_helper(store, _keys(reference)[-1], environment)
     except (FileNotFoundError, NotADirectoryError):
+        if str(path) == environment.get("REGISTRY_AUTH_FILE"):
+            raise UsageError(
+                f"REGISTRY_AUTH_FILE names {path}, which is not there: log in with it, or unset it."
+            ) from None
         return Credentials()
     except OSError as error:
         # A container's arbitrary user is often given root's home.

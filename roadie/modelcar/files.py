@@ -61,7 +61,8 @@ def scan(directory: Path) -> tuple[Entry, ...]:
             raise ModelCarError(f"{directory} is not a directory: give the one that holds 1/model.onnx.")
         entries = tuple(sorted(_walk(root, root, ROOT, (root,)), key=lambda entry: os.fsencode(entry.name)))
     except FileNotFoundError as error:
-        raise ModelCarError(f"{error.filename} does not exist: give the directory that holds 1/model.onnx.") from error
+        missing = directory if not directory.exists() else error.filename
+        raise ModelCarError(f"{missing} does not exist: give the directory that holds 1/model.onnx.") from error
     except OSError as error:
         raise ModelCarError(f"{error.filename} cannot be read ({error.strerror}): make it readable.") from error
     if not any(entry.stamp for entry in entries):

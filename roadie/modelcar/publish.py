@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from roadie.errors import UsageError
@@ -12,6 +12,7 @@ from roadie.modelcar.base import EMBEDDED
 from roadie.modelcar.documents import ROOT
 from roadie.modelcar.files import Entry, scan
 from roadie.modelcar.push import push
+from roadie.modelcar.reference import check_repository
 
 REVISION_DIGITS, MODEL_DIGITS = 10, 12
 LONGEST = 1000  # letters of a trailer, see roadie.gitops
@@ -52,6 +53,9 @@ def publish(
     """
     if not image:
         raise UsageError("no image was named: set the parameter image, such as registry.example.com/models/jukebox")
+    check_repository(image)
+    # Earlier steps have been there: a registry that does not answer now is away, and no typing error.
+    access = access or replace(Access.from_environment(), known=True)
     digest = model_digest(model)
     provenance = {
         "model_digest": f"sha256:{digest}",

@@ -63,6 +63,7 @@ def push(
     annotations: Mapping[str, str] | None = None,
     previous: str = "",
     move_tag: bool = False,
+    runtime: str = "",
     workers: int = 5,
     access: Access | None = None,
     report: Report | None = None,
@@ -71,14 +72,14 @@ def push(
 
     `base` is `embedded`, `none` or a reference. `previous` names an image that is probably similar: files of a size
     that it has are looked for before they are sent. A tag that names another image is refused unless `move_tag`; one
-    that differs in the run, the trigger or the time alone is left as it is. What breaks a rule of KServe (contract.py)
-    is refused. Raises UsageError, ModelCarError, RegistryError.
+    that differs in the run, the trigger or the time alone is left as it is. What breaks a rule of KServe (contract.py),
+    or of the `runtime` that is named (runtimes.py), is refused. Raises UsageError, ModelCarError, RegistryError.
     """
     target = parse_reference(reference)
     if target.digest:
         raise UsageError(f"{reference} is a digest, which comes out of a push: give a tag.")
     entries = scan(Path(directory))
-    check_files(entries)
+    check_files(entries, runtime)
     stop, access = threading.Event(), access or Access.from_environment()
     with contextlib.ExitStack() as stack:
         models = stack.enter_context(contextlib.closing(OnnxCheck(entries)))

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from roadie.errors import ModelCarError
+from roadie.errors import ModelCarError, RegistryError
 from roadie.modelcar.access import Access
 from roadie.modelcar.blobs import checked
 from roadie.modelcar.documents import FILES, ROOT
 from roadie.modelcar.opening import open_store
 from roadie.modelcar.reference import parse_reference
+from roadie.modelcar.retry import is_hidden
 from roadie.modelcar.store import Report, Store, quiet
 from roadie.modelcar.tree import config_of, first_of, layers_of, manifests_of, top_of
 from roadie.modelcar.unpack import extract
@@ -58,18 +59,28 @@ class Pulled:
 
 
 @contextlib.contextmanager
-def _opened(reference: str, access: Access | None) -> Iterator[Store]:
-    store = open_store(parse_reference(reference), access or Access.from_environment(), threading.Event())
+def _opened(reference: str, access: Access | None, *, write: bool = False) -> Iterator[Store]:
+    access = access or Access.from_environment()
+    store = open_store(parse_reference(reference), access, threading.Event(), write=write)
     try:
         yield store
     finally:
         store.close()
 
 
-def resolve(reference: str, *, access: Access | None = None) -> str | None:
-    """The digest that a reference stands for now; None when the registry says that there is no such image."""
-    with _opened(reference, access) as store:
-        return store.digest_of(store.reference.name)
+def resolve(reference: str, *, access: Access | None = None, expected: bool = True) -> str | None:
+    """The digest that a reference stands for now; None when the registry says that there is no such image.
+
+    Many registries answer 401 or 403, and not 404, for a repository that the first push is still to make. Unless the
+    image is `expected` to be there, that means None, too.
+    """
+    with _opened(reference, access, write=not expected) as store:
+        try:
+            return store.digest_of(store.reference.name)
+        except RegistryError as error:
+            if not expected and is_hidden(error):
+                return None
+            raise
 
 
 def inspect(reference: str, *, access: Access | None = None) -> Image:

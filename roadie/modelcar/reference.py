@@ -51,7 +51,7 @@ def parse_reference(text: str) -> Reference:
 
     A tag together with a digest is refused: CRI-O 1.31.0 and skopeo do not take it either.
     """
-    text = text.removeprefix("oci://")
+    text = _without_scheme(text)
     layout = text.startswith(_LAYOUT)
     place, at, digest = text.removeprefix(_LAYOUT).partition("@")
     if at and not DIGEST.fullmatch(digest):
@@ -72,17 +72,43 @@ def parse_reference(text: str) -> Reference:
         if not place:
             raise UsageError(f"{text!r} names no directory: write it as oci:DIR:tag.")
         return Reference("", place, tag, digest)
+    return Reference(*_place(text, place, _FORMS), tag, digest)
+
+
+def check_repository(text: str) -> None:
+    """Raises UsageError when `text` is no repository for images that a version will be the tag of."""
+    place = _without_scheme(text)
+    if "@" in place:
+        raise UsageError("The image has an @: name its repository alone, the version decides which one is meant.")
+    if place.startswith(_LAYOUT):
+        return
+    tag = place.rpartition("/")[2].partition(":")[2]
+    if tag and "/" in place:
+        raise UsageError(f"The image {text!r} has the tag {tag!r}: leave it out, the version is the tag.")
+    _place(text, place, "registry/repository, or oci:DIR")
+
+
+def _without_scheme(text: str) -> str:
+    text = text.removeprefix("oci://")
+    scheme, separator, _ = text.partition("://")
+    if separator:
+        # The rest is not repeated: it may hold a password.
+        raise UsageError(f"A reference is written without {scheme[:20]}://, as {_FORMS}.")
+    return text
+
+
+def _place(text: str, place: str, forms: str) -> tuple[str, str]:
     registry, _, repository = place.partition("/")
     if not repository or not _is_registry(registry):
         raise UsageError(
-            f"{text!r} does not start with a registry such as quay.io/ or localhost:5000/: write it as {_FORMS}."
+            f"{text!r} does not start with a registry such as quay.io/ or localhost:5000/: write it as {forms}."
         )
     if not _REPOSITORY.fullmatch(repository):
         hint = " (is a tag together with a digest meant? give the digest alone)" if ":" in repository else ""
         raise UsageError(
             f"{repository!r} is no repository name{hint}: use lower-case letters, digits, '.', '_', '-' and '/'."
         )
-    return Reference(registry, repository, tag, digest)
+    return registry, repository
 
 
 def _is_registry(host: str) -> bool:

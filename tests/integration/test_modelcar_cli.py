@@ -90,6 +90,9 @@ def test_a_password_comes_by_standard_input(registry_htpasswd: RegistryServer, m
     ("arguments", "code", "sentence"),
     [
         (["push", "missing", "oci:layout:v1"], 1, "missing does not exist"),
+        (["push", "/no/such/folder", "oci:layout:v1"], 1, "/no/such/folder does not exist"),
+        (["push", ".", "127.0.0.1:9/x:v1", "--timeout", "0"], 2, "0.0 is not in the range x>0"),
+        (["push", ".", "https://127.0.0.1:9/x:v1"], 2, "is written without https://"),
         (["push", ".", "layout"], 2, "has no tag and no digest"),
         (["push", ".", "oci:layout:v1", "--annotation", "version"], 2, "is not NAME=VALUE"),
         (["inspect", "oci:nowhere:v1"], 1, "does not exist"),

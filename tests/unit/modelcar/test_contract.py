@@ -9,12 +9,13 @@ import onnx
 import pytest
 
 from roadie import modelcar
-from roadie.errors import ModelCarError
+from roadie.errors import ModelCarError, UsageError
 from roadie.modelcar.content import Bytes
 from roadie.modelcar.documents import CONFIG, LAYER, MANIFEST, Document, sha256
 from roadie.modelcar.layout import Layout
 from roadie.modelcar.reference import Reference
 from roadie.modelcar.store import quiet
+from tests.conftest import SHARED
 
 
 @pytest.fixture(autouse=True)
@@ -63,9 +64,63 @@ def test_a_valid_model_in_a_version_folder_is_pushed(tmp_path: Path) -> None:
     assert push(write_model(tmp_path / "model")).digest
 
 
-def test_a_model_outside_a_version_folder_is_refused_with_the_rule(tmp_path: Path) -> None:
-    with pytest.raises(ModelCarError, match=r"numbered version folders: put it into a folder 1"):
-        push(write_model(tmp_path / "model", name="onnx/model.onnx"))
+@pytest.mark.parametrize(
+    ("runtime", "files", "because"),
+    [
+        ("openvino", ["1/model.onnx"], ""),
+        ("openvino", ["jukebox/1/model.onnx"], "numbered version folders: put it into a folder 1"),
+        ("openvino", ["model.onnx"], "numbered version folders: put it into a folder 1"),
+        ("triton", ["jukebox/1/model.onnx", "jukebox/config.pbtxt"], ""),
+        ("triton", ["jukebox/1/model.plan"], ""),
+        ("triton", ["1/model.onnx"], "lay it out as NAME/1/model.onnx"),
+        ("triton", ["model.txt"], "lay it out as NAME/1/model.onnx"),
+        ("huggingface", ["config.json", "onnx/model.onnx"], ""),
+        ("huggingface", ["onnx/model.onnx"], "config.json at the top"),
+        ("mlserver", ["model.joblib"], ""),
+        ("mlserver", ["1/model.joblib"], "put the model's file at the top"),
+        ("any", ["what/ever/model.onnx"], ""),
+    ],
+)
+def test_the_rule_is_that_of_the_runtime_that_is_named(
+    tmp_path: Path, runtime: str, files: list[str], because: str
+) -> None:
+    for name in files:
+        path = tmp_path / "model" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(valid_model().SerializeToString())
+    if because:
+        with pytest.raises(ModelCarError, match=because):
+            modelcar.push(tmp_path / "model", f"oci:{tmp_path}/layout:v1", runtime=runtime)
+        assert modelcar.resolve(f"oci:{tmp_path}/layout:v1") is None
+    else:
+        assert modelcar.push(tmp_path / "model", f"oci:{tmp_path}/layout:v1", runtime=runtime).digest
+
+
+def test_a_runtime_that_nobody_knows_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no runtime 'tensorrt' .*: use openvino, triton, huggingface, mlserver, any"):
+        modelcar.push(write_model(tmp_path / "model"), f"oci:{tmp_path}/layout:v1", runtime="tensorrt")
+
+
+@pytest.mark.parametrize("layout", ["flat", "hf", "triton"])
+def test_other_layouts_are_pushed_with_a_warning_where_no_runtime_is_named(
+    other_layouts: Path, tmp_path: Path, layout: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert modelcar.push(other_layouts / layout, f"oci:{tmp_path}/layout:v1").digest
+    assert "name it: openvino, triton" in caplog.text
+    if layout != "flat":
+        runtime = {"hf": "huggingface", "triton": "triton"}[layout]
+        caplog.clear()
+        assert modelcar.push(other_layouts / layout, f"oci:{tmp_path}/layout:v1", runtime=runtime).existed
+        assert not caplog.text
+
+
+@pytest.fixture
+def other_layouts() -> Path:
+    """Models in the layouts of other runtimes, as these were recorded."""
+    folder = SHARED / "cases" / "19-other-layouts"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not here: models in other layouts are kept outside the repository")
+    return folder
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", valid_model().graph.SerializeToString()])

@@ -134,3 +134,10 @@ def test_the_home_of_somebody_else_is_passed_over_and_a_named_file_is_not(tmp_pa
 
     assert "username=''" in look("HOME", tmp_path)
     assert "cannot be read (Permission denied)" in look("REGISTRY_AUTH_FILE", tmp_path / "named/auth.json")
+
+
+def test_half_of_what_is_needed_to_log_in_is_told_before_anything_is_asked(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="REGISTRY_USERNAME is set and REGISTRY_PASSWORD is not"):
+        found({"REGISTRY_USERNAME": "bob"})
+    with pytest.raises(UsageError, match=r"REGISTRY_AUTH_FILE names .*/no/auth, which is not there"):
+        found({"REGISTRY_AUTH_FILE": f"{tmp_path}/no/auth"})

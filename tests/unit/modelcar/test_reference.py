@@ -3,7 +3,7 @@
 import pytest
 
 from roadie.errors import UsageError
-from roadie.modelcar import Reference, parse_reference
+from roadie.modelcar import Reference, check_repository, parse_reference
 
 DIGEST = "sha256:" + "0a" * 32
 
@@ -30,6 +30,8 @@ def test_the_four_forms_are_read_and_written_alike(text: str, expected: Referenc
     ("text", "because"),
     [
         ("quay.io/team/jukebox", "no tag and no digest"),
+        ("https://quay.io/team/jukebox:v1", "is written without https://"),
+        ("docker://quay.io/team/jukebox:v1", "is written without docker://"),
         ("localhost:5000/jukebox", "no tag and no digest"),
         ("team/jukebox:v1", "does not start with a registry"),
         ("jukebox:v1", "does not start with a registry"),
@@ -53,3 +55,18 @@ def test_a_password_in_a_reference_is_not_repeated() -> None:
     with pytest.raises(UsageError) as caught:
         parse_reference("user:secret@quay.io/team/jukebox:v1")
     assert "secret" not in str(caught.value)
+
+
+def test_a_repository_is_checked_before_a_version_becomes_its_tag() -> None:
+    for good in ("quay.io/team/jukebox", "localhost:5000/jukebox", "oci:/srv/registry"):
+        check_repository(good)
+    for text, because in {
+        "quay.io/team/x:1.0": r"^The image 'quay.io/team/x:1.0' has the tag '1.0': leave it out",
+        "https://me:secret@quay.io/team/x": r"^A reference is written without https://",
+        "UPPER/Case": r"^'UPPER/Case' does not start with a registry",
+        "quay.io/Team/x": r"^'Team/x' is no repository name",
+        "jukebox": "does not start with a registry",
+    }.items():
+        with pytest.raises(UsageError, match=because) as caught:
+            check_repository(text)
+        assert "secret" not in str(caught.value)
