@@ -196,6 +196,20 @@ def test_a_schedule_is_created_left_alone_replaced_disabled_and_deleted(api: Kfp
     assert not api.recurring
 
 
+def test_a_schedule_whose_run_goes_on_is_replaced_but_not_deleted(api: KfpApi, folder: Path) -> None:
+    nightly = ("schedule", "small.yaml", "--name", "nightly", *IMAGE, "--cron")
+    assert roadie(api, folder, *nightly, "0 3 * * *").returncode == 0
+    (old,) = api.recurring
+    run = api.fire(old)["display_name"]
+    done = roadie(api, folder, *nightly, "0 4 * * *")
+    assert "the schedule nightly took the place of another one" in done.stdout
+    assert f"the one before stays, disabled, while its run {run} goes on: http" in done.stderr
+    done = roadie(api, folder, "schedule", "--name", "nightly", "--delete")
+    assert done.returncode == 1
+    assert f"is not deleted yet, because its run {run} goes on" in done.stderr
+    assert not api.ghosts
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
