@@ -1,5 +1,7 @@
 """Running pipelines here: small ones, compiled by kfp and run by kfp.local."""
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -248,3 +250,15 @@ def test_a_container_of_somebody_else_s_is_refused_in_kfp_s_own_words(tmp_path: 
 
     with pytest.raises(RunError, match=r"foreign could not be run: .*only supports running Lightweight.*exit code 1"):
         run_here(compiled(pipeline, tmp_path), {}, tmp_path)
+
+
+def test_what_runs_a_pipeline_here_loads_no_client_for_clusters() -> None:
+    program = (
+        "import sys\n"
+        "from roadie.runs.worker import leave_out_the_client\n"
+        "leave_out_the_client()\n"
+        "import kfp.local\n"
+        "print(sorted({'kubernetes', 'google', 'kfp_server_api'} & sys.modules.keys()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "['google']\n", "google.protobuf is a part of every pipeline"
