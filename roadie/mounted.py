@@ -68,7 +68,7 @@ REGISTRY = Mount(
     "registry_secret",
     "roadie-registry",
     "The registry of the models' images, as `docker login` writes it.",
-    _same("REGISTRY_PLAIN_HTTP", "REGISTRY_MAX_UNPACKED") | _WAY,
+    _same("REGISTRY_PLAIN_HTTP", "REGISTRY_PATIENCE", "REGISTRY_MAX_UNPACKED") | _WAY,
     {".dockerconfigjson": ("REGISTRY_AUTH_FILE",)},
 )
 S3 = Mount(

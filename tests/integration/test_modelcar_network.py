@@ -6,18 +6,22 @@ import os
 import socket
 import subprocess
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
 from roadie import modelcar
 from roadie.errors import RegistryError, RoadieError
 from roadie.modelcar import Access
+from roadie.modelcar.auth import parse_challenges
+from tests.conftest import SHARED
 from tests.servers.clock import HandClock
 from tests.servers.http import serving
 from tests.servers.registry import RegistryServer, serve_registry
+from tests.servers.token_service import TokenService
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +80,139 @@ def test_a_proxy_is_used_with_its_password_unless_no_proxy_says_otherwise(
         with pytest.raises(RegistryError, match=r"registry.test has no address") as caught:
             modelcar.resolve("registry.test/proxied/model:v1", access=access)
         assert "s3cret" not in str(caught.value)
+
+
+BASIC = 'Basic realm="Gitea Container Registry"'
+
+
+def front_of(upstream: str, **changes: Any) -> type[Handler]:
+    """A front before a registry: `challenges` adds one to each 401, `location` changes where an answer leads."""
+
+    class Front(Handler):
+        seen: ClassVar[list[tuple[str, str, str | None]]] = []
+
+        def do_GET(self) -> None:
+            connection = http.client.HTTPConnection(upstream)
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            connection.request(self.command, self.path, body, dict(self.headers))
+            answer = connection.getresponse()
+            self.send_response_only(answer.status)
+            for name, value in answer.headers.items():
+                for line in self.changed(name.lower(), value):
+                    self.send_header(name, line)
+            self.end_headers()
+            self.wfile.write(answer.read())
+
+        do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
+
+        def changed(self, name: str, value: str) -> list[str]:
+            if name == "www-authenticate" and "challenges" in changes:
+                return list(changes["challenges"](value))
+            if name == "location" and "location" in changes:
+                return [changes["location"](value, self.headers["Host"])]
+            return [value]
+
+    return Front
+
+
+@pytest.mark.parametrize(
+    "challenges",
+    [
+        lambda bearer: [bearer, BASIC],
+        lambda bearer: [BASIC, bearer],
+        lambda bearer: [f"{bearer}, {BASIC}"],
+        lambda bearer: [f"{BASIC}, {bearer}"],
+        lambda bearer: [f"Negotiate, {BASIC}", bearer],
+        lambda bearer: [bearer],
+    ],
+    ids=["two lines", "two lines, Basic first", "one line", "one line, Basic first", "three", "Bearer alone"],
+)
+def test_of_several_challenges_the_one_that_can_be_answered_is(
+    registry_token: RegistryServer,
+    token_service: TokenService,
+    model: Path,
+    tmp_path: Path,
+    challenges: Callable[[str], list[str]],
+) -> None:
+    """As Gitea 1.26 sends them, in two lines, and as a proxy may join them; with a password and without."""
+    with serving(front_of(registry_token.host, challenges=challenges)) as front:
+        access = Access(username=registry_token.username, password=registry_token.password)
+        pushed = modelcar.push(model, f"{front}/two/challenges:v1", access=access)
+        token_service.anonymous = True
+        modelcar.pull(pushed.reference, tmp_path / "back")
+    assert (tmp_path / "back/weights.bin").read_bytes() == (model / "weights.bin").read_bytes()
+
+
+def test_basic_is_answered_where_the_other_challenge_cannot_be(registry_htpasswd: RegistryServer, model: Path) -> None:
+    challenges = {"challenges": lambda basic: ["Negotiate", basic, 'Digest realm="x", nonce=1']}
+    with serving(front_of(registry_htpasswd.host, **challenges)) as front:
+        access = Access(username=registry_htpasswd.username, password=registry_htpasswd.password)
+        assert modelcar.push(model, f"{front}/basic/among-others:v1", access=access).digest
+
+
+@pytest.mark.parametrize("name", ["two-lines", "one-line"])
+def test_recorded_answers_of_gitea_are_read(name: str) -> None:
+    recording = SHARED / "cases" / "01-gitea-two-challenges" / f"{name}.http"
+    if not recording.is_file():
+        pytest.skip(f"{recording} is not here: recordings are kept outside the repository")
+    lines = recording.read_text().splitlines()
+    header = ", ".join(line.partition(": ")[2] for line in lines if line.lower().startswith("www-authenticate:"))
+    assert parse_challenges(header) == [
+        ("bearer", {"realm": "https://git.example.com/v2/token", "service": "container_registry", "scope": "*"}),
+        ("basic", {"realm": "Gitea Container Registry"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        lambda value, host: value.replace(host, host.upper().replace("LOCALHOST", "LocalHost")),
+        lambda value, host: value.replace(host, host.replace("localhost", "localhost.")),
+        lambda value, host: value.replace("http://", "https://"),
+        lambda value, host: value.partition(host)[2],
+        lambda value, host: value.replace("http://", "http://somebody@"),
+    ],
+    ids=["capitals", "final dot", "https", "path", "user"],
+)
+def test_a_location_in_another_spelling_is_the_same_registry(
+    registry_htpasswd: RegistryServer, model: Path, tmp_path: Path, location: Callable[[str, str], str]
+) -> None:
+    with serving(front_of(registry_htpasswd.host, location=location)) as front:
+        access = Access(username=registry_htpasswd.username, password=registry_htpasswd.password)
+        name = f"localhost:{front.rpartition(':')[2]}/spelt/{tmp_path.name}:v1"
+        assert modelcar.verify(modelcar.push(model, name, access=access).reference, access=access)
+
+
+def test_a_registry_that_sends_uploads_to_another_host_is_told_that_its_address_is_set_wrong(
+    registry_htpasswd: RegistryServer, model: Path
+) -> None:
+    with serving(front_of(registry_htpasswd.host, location=lambda value, host: value.replace(host, other))) as front:
+        other = front.replace("127.0.0.1", "localhost")
+        access = Access(username=registry_htpasswd.username, password=registry_htpasswd.password)
+        with pytest.raises(RegistryError, match=rf"sends clients to {other} .*: its external address may be set wrong"):
+            modelcar.push(model, f"{front}/other/host:v1", access=access)
+
+
+def test_a_proxy_s_own_refusal_is_told_as_the_proxy_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing(Handler):
+        seen: ClassVar[list[tuple[str, str, str | None]]] = []
+
+        def do_GET(self) -> None:
+            page = b"<html><title>Blocked</title><body>registry.test is not on the list</body></html>"
+            self.send_response_only(403)
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        do_CONNECT = do_GET
+
+    with serving(Refusing) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://{proxy}")
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy}")
+        with pytest.raises(RegistryError, match=r"Blocked registry.test is not on.* the proxy 127.0.0.1, which"):
+            modelcar.inspect("registry.test/team/model:v1", access=Access(plain_http=True))
+        with pytest.raises(RegistryError, match=r"The proxy 127.0.0.1 does not let registry.test through \(.*403"):
+            modelcar.inspect("registry.test/team/model:v1")
 
 
 def test_a_blob_may_lie_elsewhere_and_the_password_does_not_go_there(
