@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -159,10 +159,12 @@ class Cluster:
         runs = sorted(map(self._told, found.values()), key=lambda run: (run.created, run.id), reverse=True)
         return runs[:limit]
 
-    def going_on(self, recurring_run_id: str, name: str) -> list[Run]:
-        """The runs of a recurring run of this name that have not ended; those of the last 200 runs."""
-        last = islice(self._list(f"looking for runs of the schedule {name}", NEWEST, None), SCAN)
-        mine = [run for run in last if run.recurring_run_id == recurring_run_id]
+    def going_on(self, recurring_run_id: str, name: str, since: datetime) -> list[Run]:
+        """The runs of a recurring run of this name, which was made at `since`, that have not ended."""
+        listed = self._list(f"looking for runs of the schedule {name}", NEWEST, None)
+        # However long ago a run began: one that is overlooked would be ended with its schedule.
+        younger = takewhile(lambda run: (moment(run.created_at) or since) >= since, listed)
+        mine = [run for run in younger if run.recurring_run_id == recurring_run_id]
         return [run for run in map(self._told, mine) if run.state not in ENDED]
 
     def url(self, kind: str, identity: str) -> str:

@@ -172,7 +172,7 @@ class Schedules:
         left: list[Run] = []
         for each in schedules:
             self._switch(each, on=False)
-            if runs := self._cluster.going_on(each.id, each.name):
+            if runs := self._cluster.going_on(each.id, each.name, each.created):
                 left += runs
             else:
                 self._ask_about(each, "deleting", self._api.recurring_run_service_delete_recurring_run_with_http_info)

@@ -221,6 +221,23 @@ def test_a_run_that_goes_on_is_never_taken_away_by_a_deletion(
     assert api.recurring == {}
 
 
+def test_a_run_is_not_taken_away_however_many_have_begun_since(
+    api: KfpApi, schedules: Schedules, pipeline: Pipeline
+) -> None:
+    put(schedules, pipeline)
+    (old,) = api.recurring
+    api.recurring[old]["created_at"] = "2026-01-01T00:00:00Z"
+    run = api.fire(old)
+    run["created_at"] = "2026-01-01T03:00:00Z"
+    for number in range(250):
+        key = f"other-{number}"
+        other = {"run_id": key, "created_at": "2026-02-01T00:00:00Z", "state": "SUCCEEDED", "state_history": []}
+        api.runs[key] = {**other, "display_name": "x", "experiment_id": run["experiment_id"]}
+    with pytest.raises(RunError, match="not deleted yet"):
+        schedules.delete("nightly")
+    assert not api.ghosts
+
+
 def test_a_run_that_is_being_ended_is_not_taken_away_either(
     api: KfpApi, schedules: Schedules, pipeline: Pipeline
 ) -> None:
