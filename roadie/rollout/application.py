@@ -32,8 +32,6 @@ from roadie.rollout.target import Wanted
 
 Asks = Callable[[str], bool]
 _SKIPS = "argocd.argoproj.io/skip-reconcile"
-# What Argo CD calls the health of what nobody has made, or somebody has paused: nothing that a version does.
-_UNTRIED = {"Missing", "Suspended", "Unknown", None}
 
 
 @dataclass(frozen=True)
@@ -202,9 +200,9 @@ def _unhealthy(now: Object, first: Object, where: str, beside: Beside) -> Look |
     reason = told(f"it is {health} {where}", *which, *_errors(now)[:1])
     if beside.watched:
         return Look(PROGRESS, reason, aside=True)
+    # What was so before our version, or may be another thing than the model, is not held against it.
+    models = any(each.get("kind") == "InferenceService" for each in bad)
     if health == "Degraded":
-        # What was Degraded before our version, or is another thing than the model, is not held against it.
         before = at(first, "status.health.status") == "Degraded"
-        others = bool(bad) and all(each.get("kind") != "InferenceService" for each in bad)
-        return Look(BLOCKED if before or others else DEGRADED, reason, GRACE)
-    return Look(PROGRESS if health in _UNTRIED else UNREADY, reason)
+        return Look(DEGRADED if models and not before else BLOCKED, reason, GRACE)
+    return Look(UNREADY if models and health == "Progressing" else PROGRESS, reason)

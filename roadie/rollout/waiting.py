@@ -70,6 +70,8 @@ def wait(
     cluster, began, heard = Cluster(), time.monotonic(), _Heard(say)
     course = Course(target, wanted, began, timeout, soak, grace, contains, newer)
     branch = _Branch(course, replaced, began)
+    if not target.inference_service:
+        say("only Argo CD is asked, which sees no pods: name the InferenceService to have failures noticed")
     with Mirrors(cluster, target) as mirrors:
         while True:
             trouble = mirrors.trouble()

@@ -198,16 +198,22 @@ def test_a_comparison_that_fails_blocks_it_unless_the_inference_service_has_it()
     ("health", "state"),
     [("Progressing", UNREADY), ("Missing", PROGRESS), ("Suspended", PROGRESS), ("Unknown", PROGRESS)],
 )
-def test_alone_its_health_is_the_versions_where_something_comes_up(health: str, state: str) -> None:
-    look = judged(status(health={"status": health}), watched=False)
-    assert (look.state, look.reason) == (state, f"it is {health} at 111111111111")
+def test_alone_its_health_is_the_versions_where_it_says_so_of_the_model(health: str, state: str) -> None:
+    model = [{"kind": "InferenceService", "name": "jukebox", "health": {"status": health}}]
+    look = judged(status(health={"status": health}, resources=model), watched=False)
+    assert (look.state, look.reason) == (state, f"it is {health} at 111111111111: InferenceService jukebox")
+    unnamed = judged(status(health={"status": health}), watched=False)
+    assert (unnamed.state, unnamed.reason) == (PROGRESS, f"it is {health} at 111111111111")
 
 
-def test_degraded_counts_alone_and_only_when_it_was_not_so_before() -> None:
+def test_degraded_counts_alone_where_it_is_the_model_s_and_was_not_so_before() -> None:
+    model = [{"kind": "InferenceService", "name": "jukebox", "health": {"status": "Degraded"}}]
     degraded = status(health={"status": "Degraded"})
+    of_model = status(health={"status": "Degraded"}, resources=model)
     assert judged(degraded) == Look(PROGRESS, "it is Degraded at 111111111111", aside=True)
-    assert judged(degraded, watched=False).state == DEGRADED
-    assert judged(degraded, first=degraded, watched=False).state == BLOCKED
+    assert judged(degraded, watched=False).state == BLOCKED
+    assert judged(of_model, watched=False).state == DEGRADED
+    assert judged(of_model, first=degraded, watched=False).state == BLOCKED
     others = [{"kind": "HorizontalPodAutoscaler", "name": "a", "health": {"status": "Degraded"}}]
     assert judged(status(health={"status": "Degraded"}, resources=others), watched=False).state == BLOCKED
 

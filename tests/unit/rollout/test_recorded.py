@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -173,6 +173,16 @@ def test_without_git_no_healthy_version_is_taken_back_and_no_sick_one_is_healthy
             assert end.outcome not in {"degraded", "timed-out"}, (start, end)
         if "healthy" not in known and story.held == (-1.0, float("inf")):
             assert end.outcome != "healthy", (start, end)
+
+
+@pytest.mark.parametrize("name", [name for name, story in STORIES.items() if story.model])
+def test_argo_cd_alone_never_takes_a_healthy_version_back(name: str) -> None:
+    """It knows no pods: a sick version may be healthy to it, which the wait says when it begins."""
+    story = STORIES[name]
+    events, target = told(story), replace(story.target, inference_service="")
+    for start in range(len(events)):
+        end = play(events, target, Wanted(story.version, story.digest), start=start, soak=story.soak)
+        assert end.outcome not in {"degraded", "timed-out"}, (start, end)
 
 
 def test_every_recording_has_its_story() -> None:
