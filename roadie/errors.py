@@ -26,7 +26,7 @@ class EvaluationError(RoadieError):
 
 
 class ModelCarError(RoadieError):
-    """The model cannot be made into a ModelCar image, or one cannot be read."""
+    """A model or the steps' code cannot be made into an image, or one cannot be read."""
 
 
 class RegistryError(ModelCarError):

@@ -8,9 +8,10 @@ or `oci:DIR@sha256:...`.
 
 How a push goes: files.py lists, layers.py plans tar layers that exist only while they are read, base.py finds what to
 put them on, image.py composes the documents, push.py decides what has to travel; registry.py (with upload.py, auth.py,
-transport.py) and layout.py are the two kinds of place. A pull believes nothing:
-blobs.py proves a blob before unpack.py looks into it. Only the standard library is used, since this runs in a stock
-Python image.
+transport.py) and layout.py are the two kinds of place. A pull believes nothing: blobs.py proves a blob before unpack.py
+looks into it. A model is pushed and pulled with the standard library alone, so that a step starts at once.
+
+`push_steps` makes the other kind of image, the one that steps run in, from what is installed here; see steps/.
 """
 
 from roadie.modelcar.access import Access

@@ -56,5 +56,5 @@ def _is_for(platform: Mapping[str, str], machine: Machine) -> bool:
 def _other(store: Store, there: str, machine: Machine) -> ModelCarError:
     return ModelCarError(
         f"The base {store.reference} is for {there}, and this environment's packages are for {machine.platform}: "
-        "take a base for that, or push from such a machine."
+        "take another base, or push from a machine like it."
     )
