@@ -55,6 +55,7 @@ GIT = Mount(
         "author_name": "GIT_AUTHOR_NAME",
         "author_email": "GIT_AUTHOR_EMAIL",
         "sign_off": "GIT_SIGN_OFF",
+        "subject": "GIT_COMMIT_SUBJECT",
         **_WAY,
     },
     {

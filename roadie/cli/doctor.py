@@ -1,7 +1,5 @@
 """``roadie doctor``: what this machine or a cluster lacks, and how to get it."""
 
-import importlib.metadata
-import importlib.util
 import json
 import platform
 import shutil
@@ -141,15 +139,19 @@ def _git() -> Finding:
 
 def _packages() -> Finding:
     """Whether what Roadie declares to need is installed, without importing any of it."""
-    missing = _unmet(importlib.metadata.requires("roadie") or [], _installed)
+    from importlib.metadata import requires
+
+    missing = _unmet(requires("roadie") or [], _installed)
     found = f"{len(missing)} missing: {', '.join(missing)}" if missing else "all that Roadie needs"
     return Finding("packages", not missing, found, "run `make setup`")
 
 
 def _installed(name: str) -> bool:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
+        version(name)
+    except PackageNotFoundError:
         return False
     return True
 
