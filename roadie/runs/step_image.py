@@ -9,17 +9,24 @@ from roadie.runs.pipeline import Pipeline
 
 PARAMETER = "step_image"
 VARIABLE = "ROADIE_STEP_IMAGE"
+# In the name of an image, the run's commit: the code that runs is then that which the version names.
+REVISION = "{revision}"
 
 
 def _quiet(_sentence: str) -> None:
     pass
 
 
+class MissingImageError(UsageError):
+    """The registry does not have the image."""
+
+
 class StepImage:
     """What a pipeline's parameter ``step_image`` is given, where it has one; safe to share.
 
     An image that is named by a tag is looked up once, so that all steps of a run, and all runs of a schedule, get the
-    very same one.
+    very same one. A tag may hold {revision}, which is the run's own commit; where CI has not pushed that image yet, the
+    run cannot be started yet.
     """
 
     def __init__(self, named: str = "", tell: Callable[[str], None] = _quiet) -> None:
@@ -50,10 +57,19 @@ class StepImage:
 
         Raises:
             UsageError: none is named, it cannot be pulled by a cluster, or the registry has no such image.
-            RunError: the registry cannot be asked.
+            RunError: the registry cannot be asked, or does not have the image of this commit yet.
         """
         image = self.wanted_by(pipeline, arguments)
-        return {**arguments, **({PARAMETER: self.pinned(image)} if image else {})}
+        if REVISION in image and not arguments.get("revision"):
+            raise UsageError(f"the steps' image {image} is named after a commit, and the run names none: give revision")
+        if not image:
+            return dict(arguments)
+        try:
+            return {**arguments, PARAMETER: self.pinned(image.replace(REVISION, str(arguments.get("revision", ""))))}
+        except MissingImageError as error:
+            if REVISION in image:
+                raise RunError(f"{error}, or wait for CI to do so") from None
+            raise
 
     def pinned(self, image: str) -> str:
         """The image by digest; raises as :meth:`given_to` does."""
@@ -79,5 +95,7 @@ class StepImage:
             raise RunError(f"which image {image} is cannot be told, so name it by digest: {error}") from None
         if digest is None:
             place = image.rpartition(":")[0]
-            raise UsageError(f"there is no image {image} for the steps: make it with `roadie image push {place}`")
+            raise MissingImageError(
+                f"there is no image {image} for the steps: make it with `roadie image push {place}`"
+            )
         return digest

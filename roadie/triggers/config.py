@@ -182,7 +182,8 @@ class Runs(Strict):
     service_account: str = ""
     """Cluster: the service account of the runs' pods; KFP's own default when empty."""
     step_image: str = ""
-    """Cluster: the image that steps run in, as `roadie image push` prints it; that of ROADIE_STEP_IMAGE when empty."""
+    """Cluster: the image that steps run in, as `roadie image push` prints it; that of ROADIE_STEP_IMAGE when empty. In
+    its tag, {revision} is the run's own commit; a run waits until CI has pushed that image."""
     token: Secret | None = None
     """Cluster: a bearer token; that of the pod's service account when left out."""
     ca_file: Path | None = None

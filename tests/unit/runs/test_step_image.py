@@ -64,6 +64,18 @@ def test_the_image_may_be_named_in_four_places(pipeline: Pipeline, named: str, m
     assert given["step_image"] == PINNED
 
 
+def test_a_tag_that_is_the_commit_of_the_run_is_waited_for_until_ci_has_pushed_it(
+    pipeline: Pipeline, registry: RegistryServer, pushed: modelcar.Pushed, tmp_path: Path
+) -> None:
+    image = StepImage(f"{registry.host}/steps:{{revision}}")
+    with pytest.raises(RunError, match=r"there is no image .*/steps:abc1 for the steps: .*or wait for CI to do so"):
+        image.given_to(pipeline, {"revision": "abc1"})
+    made = modelcar.push(tmp_path / "content", f"{registry.host}/steps:abc1", base="none")
+    assert image.given_to(pipeline, {"revision": "abc1"})["step_image"] == f"{registry.host}/steps@{made.digest}"
+    with pytest.raises(UsageError, match="is named after a commit, and the run names none: give revision"):
+        image.given_to(pipeline, {})
+
+
 def test_without_an_image_the_command_that_makes_one_is_told_before_anything_is_sent(pipeline: Pipeline) -> None:
     with serving() as api:
         cluster = Cluster(api.url)
