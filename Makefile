@@ -1,6 +1,6 @@
 # Everything that is done with this repository. `make` alone lists it.
 
-PYTHON ?= $(shell for each in python3.11 python3.12 python3; do $$each -c '' 2>/dev/null && echo $$each && break; done)
+PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do $$each -c '' 2>/dev/null && echo $$each && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check

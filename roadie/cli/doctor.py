@@ -66,7 +66,7 @@ def doctor(on_cluster: bool, rollout: Path | None, as_json: bool, **where: Any) 
 
 def _findings() -> Iterator[Finding]:
     version = platform.python_version()
-    yield Finding("python", sys.version_info[:2] in {(3, 11), (3, 12)}, version, "install Python 3.11 or 3.12")
+    yield Finding("python", (3, 11) <= sys.version_info[:2] <= (3, 13), version, "install Python 3.11, 3.12 or 3.13")
     yield _git()
     yield _packages()
     free = shutil.disk_usage(".").free
