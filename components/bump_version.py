@@ -28,6 +28,7 @@ def bump_version(
 
     Changes the bytes of one scalar and nothing else; the digest is set, too, where the file has a key for it. The same
     version twice makes no commit. With a source environment it is a promotion: exactly what that one holds is set here.
+    A version that is not set, because another one has the last word, fails the step: that is never silent.
 
     Args:
         gitops_repo: Address of the GitOps repository; credentials come from GIT_USERNAME and GIT_PASSWORD (or
@@ -54,6 +55,7 @@ def bump_version(
     """
     import roadie.gitops
     from roadie import trace
+    from roadie.errors import GitOpsError
 
     settings = trace.GitOpsSettings.parse(gitops)
     review = roadie.gitops.Proposal(settings.host, wait=settings.review_hours * 3600)
@@ -76,6 +78,8 @@ def bump_version(
         proposal=review if settings.review and environment != "test" else None,
     )
     print(result.diff or f"{environment} is left as it is: {result.reason}")
+    if result.withheld:
+        raise GitOpsError(f"{environment} does not get {model_name} {version}: {result.reason}")
     return (
         result.commit,
         result.changed,

@@ -232,7 +232,7 @@ def _conclude(repo: str, done: "Bumped", options: dict[str, Any], as_json: bool)
     from roadie.gitops import Proposal, follow
 
     state = None
-    if done.review:
+    if done.review and not done.withheld:
         proposal, merge, wait = Proposal(options["host"], options["api_url"]), options["merge"], options["wait"]
         followed = follow(repo, done.review, done.commit, proposal=proposal, merge=merge, timeout=wait)
         state = followed.state
@@ -242,6 +242,8 @@ def _conclude(repo: str, done: "Bumped", options: dict[str, Any], as_json: bool)
         )
     else:
         _show(done)
+    if done.withheld:
+        raise GitOpsError(f"nothing was set: {done.reason}")
     if options["wait"] and state == "open":
         raise GitOpsError(
             f"{done.review} is still open after {options['wait']:.0f} s; wait longer, or ask its reviewers"

@@ -24,7 +24,8 @@ class Bumped:
     """What a bump did; `commit` is the new one, or when not `changed` the one that is there, and `reason` says why.
 
     `branch` is the one that was pushed to: with a `review` (its URL) the review's own. `in_place` tells whether the
-    deployed branch holds the values now, `version` and `digest` what a deployment was about.
+    deployed branch holds the values now, `version` and `digest` what a deployment was about. `withheld` tells that the
+    values were not set although nothing is wrong with them: somebody else has the last word. Whoever asked has to know.
     """
 
     changed: bool
@@ -37,6 +38,7 @@ class Bumped:
     in_place: bool = False
     version: str = ""
     digest: str = ""
+    withheld: bool = False
 
 
 def bump(
@@ -148,7 +150,8 @@ def _make(repository: Repository, tip: str, wish: _Wish) -> Bumped:
     text, files = wish.signature.words(compose(wish.message, todo.edits, wish.trailers)), tuple(sorted(todo.files))
     if wish.proposal:
         made = wish.proposal.propose(repository, tip, todo, text, wish.signature)
-        return Bumped(made.pushed, made.commit, made.branch, files, made.url, made.diff, made.reason, made.merged)
+        told = {"reason": made.reason, "in_place": made.merged, "withheld": made.withheld}
+        return Bumped(made.pushed, made.commit, made.branch, files, made.url, made.diff, **told)
     commit = repository.commit(tip, todo.files, text, wish.signature)
     return Bumped(True, commit, repository.branch, files, diff=repository.diff(tip, commit), in_place=True)
 
@@ -158,7 +161,9 @@ def _stopped(repository: Repository, tip: str, edits: Sequence[Edit], wish: _Wis
     verdict = _judged(repository, tip, edits, wish)
     if verdict and verdict.refused:
         raise GitOpsError(verdict.reason)
-    return Bumped(False, verdict.commit, repository.branch, reason=verdict.reason) if verdict else None
+    if not verdict:
+        return None
+    return Bumped(False, verdict.commit, repository.branch, reason=verdict.reason, withheld=not verdict.done)
 
 
 def _judged(repository: Repository, tip: str, edits: Sequence[Edit], wish: _Wish) -> Verdict | None:

@@ -48,7 +48,8 @@ def promote(
     if not held:
         raise GitOpsError(f"{source} in {repository.name} holds no version of {model}; deploy one there first")
     if version and held.version != version:
-        return Bumped(False, tip, branch, reason=f"{source} holds {held.version} by now, not {version}")
+        reason = f"{source} holds {held.version} by now, not {version}"
+        return Bumped(False, tip, branch, reason=reason, withheld=True)
     digest = _same_digest(held, resolve) if resolve else held.digest
     trailers = {
         **identity(held.trailers),

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Proposed:
-    """What became of a proposal: whether its branch was pushed, the request's address, and whether it is merged."""
+    """What became of a proposal: whether its branch was pushed, the request's address, and whether it is merged.
+
+    It is `withheld` where the request is a later run's.
+    """
 
     pushed: bool
     commit: str
@@ -29,6 +32,7 @@ class Proposed:
     diff: str = ""
     reason: str = ""
     merged: bool = False
+    withheld: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Proposal:
         newer = _made_later(there, todo, text) if there else None
         if there and newer:
             found = host.find(branch, repository.branch)
-            return Proposed(False, there.sha, branch, found.url if found else "", reason=newer)
+            return Proposed(False, there.sha, branch, found.url if found else "", reason=newer, withheld=True)
         commit = there.sha if there and _is_same(there, tip, todo) else ""
         if not commit:
             commit = repository.commit(tip, todo.files, text, signature)
