@@ -52,7 +52,7 @@ def failing(api: KubernetesApi, player: Player) -> Player:
 
 
 def wait(player: Player) -> rollout.Verdict:
-    return rollout.wait(BOTH, WANTED, timeout=10.0, grace=0.2, say=player.hear)
+    return rollout.wait(BOTH, WANTED, timeout=10.0, soak=0.0, grace=0.2, say=player.hear)
 
 
 def event() -> str:

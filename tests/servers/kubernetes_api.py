@@ -170,13 +170,15 @@ class KubernetesApi:
 
     @contextlib.contextmanager
     def _roles(self, change: Callable[[set[Right]], set[Right]]) -> Iterator[None]:
+        granted = {namespace: _rights(namespace) for namespace in NAMESPACES}
+        changed = {namespace: change(rights) for namespace, rights in granted.items() if change(rights) != rights}
         try:
-            for namespace in NAMESPACES:
-                _write_role(self.server, namespace, change(_rights(namespace)))
+            for namespace, rights in changed.items():
+                _write_role(self.server, namespace, rights, granted[namespace])
             yield
         finally:
-            for namespace in NAMESPACES:
-                _write_role(self.server, namespace, _rights(namespace))
+            for namespace, rights in changed.items():
+                _write_role(self.server, namespace, granted[namespace], rights)
 
     @contextlib.contextmanager
     def following(self, look: Callable[["KubernetesApi"], None], every: float = 0.1) -> Iterator[None]:
@@ -235,7 +237,7 @@ def _prepare(server: KubernetesServer, namespace: str) -> None:
     """Make a namespace, and apply deploy/rbac in it, as its comments say."""
     server.ensure_namespace(namespace)
     server.ensure(below(BINDINGS, namespace), _manifests(namespace)[1])
-    _write_role(server, namespace, _rights(namespace))
+    _write_role(server, namespace, _rights(namespace), set())
 
 
 def _manifests(namespace: str) -> list[Object]:
@@ -253,16 +255,16 @@ def _rights(namespace: str) -> set[Right]:
     }
 
 
-def _write_role(server: KubernetesServer, namespace: str, rights: set[Right]) -> None:
-    """Write the Role with these rights, and wait until the authoriser knows it."""
+def _write_role(server: KubernetesServer, namespace: str, rights: set[Right], before: set[Right]) -> None:
+    """Write the Role with these rights instead of those before, and wait until the authoriser knows it."""
     role = _manifests(namespace)[0]
     role["rules"] = [
         {"apiGroups": [group], "resources": [resource], "verbs": [verb], "resourceNames": [name] if name else []}
         for group, resource, verb, name in sorted(rights)
     ]
     server.ensure(below(ROLES, namespace), role)
-    for right in rights | _rights(namespace):
-        _await_right(server, namespace, right, right in rights)
+    for right in rights ^ before:
+        _await_right(server, namespace, right, bool(rights & {right, (*right[:3], "")}))
 
 
 def _await_right(server: KubernetesServer, namespace: str, right: Right, allowed: bool) -> None:
