@@ -150,8 +150,17 @@ def _make(repository: Repository, tip: str, wish: _Wish) -> Bumped:
     text, files = wish.signature.words(compose(wish.message, todo.edits, wish.trailers)), tuple(sorted(todo.files))
     if wish.proposal:
         made = wish.proposal.propose(repository, tip, todo, text, wish.signature)
-        told = {"reason": made.reason, "in_place": made.merged, "withheld": made.withheld}
-        return Bumped(made.pushed, made.commit, made.branch, files, made.url, made.diff, **told)
+        return Bumped(
+            made.pushed,
+            made.commit,
+            made.branch,
+            files,
+            made.url,
+            made.diff,
+            made.reason,
+            made.merged,
+            withheld=made.withheld,
+        )
     commit = repository.commit(tip, todo.files, text, wish.signature)
     return Bumped(True, commit, repository.branch, files, diff=repository.diff(tip, commit), in_place=True)
 

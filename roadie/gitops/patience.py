@@ -39,9 +39,9 @@ class Patience:
         """The clock's seconds."""
         return self._clock.now()
 
-    def wait(self, number: int) -> bool:
+    def wait(self, number: int, at_least: float = 0.0) -> bool:
         """Wait before another try after the `number`-th (from 0) found nobody; False when time is up."""
-        return self._sleep(random.uniform(0.5, 1.0) * min(2.0**number, _LONGEST))  # noqa: S311 - jitter
+        return self._sleep(max(at_least, random.uniform(0.5, 1.0) * min(2.0**number, _LONGEST)))  # noqa: S311 - jitter
 
     def take_turns(self, number: int, took: float) -> bool:
         """Wait after a lost race, at random and for longer the longer a try takes, so that many who race spread out."""

@@ -8,6 +8,9 @@ import pytest
 
 from roadie.errors import GitOpsError, UsageError
 from roadie.gitops import Access, Edit, Proposal, bump, follow, read_value
+from roadie.gitops.failures import LostRaceError
+from roadie.gitops.patience import Clock
+from roadie.gitops.repository import Repository
 from roadie.gitops.reviews import Host, Review, host_for, merge, open_review, wait
 from tests.servers import git_hosts
 from tests.servers.git_hosts import GitHost, Request
@@ -197,6 +200,44 @@ def test_what_passes_is_tried_again(host: GitHost, client: Host) -> None:
         host.faults = [*answers]
         assert open_review(client, BRANCH, "main", "title", "body").number == 1, fault
         assert host.faults == [], fault
+
+
+def test_a_host_away_for_five_minutes_costs_waiting(host: GitHost, client: Host, repo: str) -> None:
+    from roadie.gitops.reviews.rest import Rest
+
+    seconds = [0.0]
+    clock = Clock(lambda: seconds[0], lambda wait: seconds.append(seconds.pop() + wait))
+    host.trouble = lambda: seconds[0] < 300
+    with pytest.raises(GitOpsError, match="does not accept the token"):
+        Rest(host.url, {}, clock=clock).call("GET", "")
+    assert 300 <= seconds[0] < 340
+    host.trouble = lambda: True
+    with pytest.raises(GitOpsError, match="answers with status 503; try again later"):
+        Rest(host.url, {}, clock=clock).call("GET", "")
+
+
+def test_who_lost_the_lease_of_a_reviews_branch_throws_nothing_away(
+    host: GitHost, git_server: GitServer, repo: str, proposal: Proposal
+) -> None:
+    first = propose(repo, proposal, "1.2.0")
+    bare = str(host.bare)
+    others = git("-C", bare, "commit-tree", "main^{tree}", "-p", first.head, "-m", "a reviewer's own commit")
+    pushes: list[str] = []
+
+    def a_reviewer_is_faster(method: str, path: str) -> int:
+        if method == "POST" and "git-receive-pack" in path:
+            pushes.append(path)
+        if "git-receive-pack" in path and not pushes:
+            # Our look at the branch is over, and its push has not begun.
+            git("-C", bare, "update-ref", f"refs/heads/{BRANCH}", others)
+        return 0
+
+    git_server.trouble = a_reviewer_is_faster
+    with Repository(repo, "main") as repository:
+        tip = repository.fetch()
+        with pytest.raises(LostRaceError):
+            repository.push(tip, BRANCH, replacing=first.head)
+    assert host.head(BRANCH) == others
 
 
 REFUSALS = {

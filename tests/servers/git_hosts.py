@@ -45,6 +45,8 @@ class GitHost:
     faults: list[Answer] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     lose_answers: bool = False
+    # Whether it is in trouble now.
+    trouble: Callable[[], bool] = lambda: False
     # How often a merge is put off, because the host is still checking whether it can be made.
     checking: int = 0
     # Whether a request is merged as soon as it is opened, as a rule of the host may have it.
@@ -57,6 +59,8 @@ class GitHost:
 
     def answer(self, method: str, path: str, query: dict[str, str], body: dict[str, Any], headers: Any) -> Answer:
         self.asked.append(f"{method} {path}")
+        if self.trouble():
+            return 503, {}, {"message": "later"}
         if self.faults:
             return self.faults.pop(0)
         if headers.get(*{"gitlab": ("PRIVATE-TOKEN", "")}.get(self.kind, ("Authorization", ""))) != self.secret:

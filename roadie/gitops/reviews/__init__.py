@@ -6,6 +6,7 @@ looked at.
 """
 
 from roadie.gitops.reviews.following import merge, open_review, wait
-from roadie.gitops.reviews.hosts import Host, Review, host_for
+from roadie.gitops.reviews.hosts import host_for
+from roadie.gitops.reviews.review import Host, Review
 
 __all__ = ["Host", "Review", "host_for", "merge", "open_review", "wait"]

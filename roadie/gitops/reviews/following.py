@@ -4,8 +4,8 @@ import time
 from http import HTTPStatus
 
 from roadie.errors import GitOpsError
-from roadie.gitops.reviews.hosts import Host, Review
 from roadie.gitops.reviews.rest import ConflictError
+from roadie.gitops.reviews.review import Host, Review
 
 
 def open_review(host: Host, branch: str, base: str, title: str, body: str) -> Review:

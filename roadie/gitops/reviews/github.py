@@ -4,8 +4,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from roadie.gitops.access import Access
-from roadie.gitops.reviews.hosts import Review, State
 from roadie.gitops.reviews.rest import Rest, field
+from roadie.gitops.reviews.review import Review, State
 
 
 class GitHub:

@@ -4,8 +4,8 @@ from typing import Any
 from urllib.parse import quote
 
 from roadie.gitops.access import Access
-from roadie.gitops.reviews.hosts import Review, State
 from roadie.gitops.reviews.rest import Rest, field
+from roadie.gitops.reviews.review import Review, State
 
 # `locked` is what a request is while it is being merged.
 _STATES: dict[str, State] = {"opened": "open", "locked": "open", "merged": "merged", "closed": "closed"}

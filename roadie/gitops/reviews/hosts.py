@@ -1,44 +1,14 @@
-"""What the hosts have in common, and which adapter a repository's URL asks for."""
+"""Which host's adapter a repository's URL asks for."""
 
 import re
-from dataclasses import dataclass
-from typing import Literal, Protocol
 from urllib.parse import quote, urlsplit
 
 from roadie.errors import UsageError
 from roadie.gitops.access import Access
-
-State = Literal["open", "merged", "closed"]
-
-
-@dataclass(frozen=True)
-class Review:
-    """A pull or merge request: `head` is the commit under review, `commit` the one that merged it."""
-
-    number: int
-    url: str
-    state: State
-    head: str
-    commit: str = ""
-
-
-class Host(Protocol):
-    """One Git host's reviews of one repository. Every method raises GitOpsError when the host refuses."""
-
-    def find(self, branch: str, base: str) -> Review | None:
-        """The open request from `branch` to `base`."""
-
-    def create(self, branch: str, base: str, title: str, body: str) -> Review:
-        """Open a request; ConflictError when there is one."""
-
-    def update(self, number: int, title: str, body: str) -> Review:
-        """Change a request's words."""
-
-    def get(self, number: int) -> Review:
-        """A request as it is now."""
-
-    def merge(self, number: int, head: str) -> None:
-        """Merge a request whose head is still `head`; ConflictError when it is not, or cannot be merged."""
+from roadie.gitops.reviews.gitea import Gitea
+from roadie.gitops.reviews.github import GitHub
+from roadie.gitops.reviews.gitlab import GitLab
+from roadie.gitops.reviews.review import Host
 
 
 def host_for(repo: str, access: Access, *, kind: str = "", api_url: str = "") -> Host:
@@ -47,10 +17,6 @@ def host_for(repo: str, access: Access, *, kind: str = "", api_url: str = "") ->
     Raises:
         UsageError: the URL does not tell the host, or no repository on one.
     """
-    from roadie.gitops.reviews.gitea import Gitea
-    from roadie.gitops.reviews.github import GitHub
-    from roadie.gitops.reviews.gitlab import GitLab
-
     server, path = _parts(repo)
     host = (urlsplit(server).hostname or "").lower()
     kind = (kind or _guess(host)).lower()

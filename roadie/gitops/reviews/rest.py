@@ -1,7 +1,6 @@
 """A small JSON client for the hosts' REST APIs: retries, rate limits, pages, and errors of one sentence."""
 
 import json
-import random
 import re
 import ssl
 import time
@@ -16,13 +15,12 @@ from typing import IO, Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from roadie.errors import GitOpsError
+from roadie.gitops.patience import CLOCK, PATIENCE, Clock, Patience
 
 _TIMEOUT = 30.0
-_TRIES = 4
-_LONGEST_WAIT = 60.0
 _MAX_PAGES = 50
 _MAX_BYTES = 16 << 20
-_TEMPORARY = {500, 502, 503, 504}
+_TEMPORARY = {408, 500, 502, 503, 504}
 _CONFLICTS = {405, 406, 409, 422}
 
 
@@ -46,10 +44,21 @@ class _SameHost(urllib.request.HTTPRedirectHandler):
 
 
 class Rest:
-    """One API, at `base`; `headers` carry the token, which is in no error."""
+    """One API, at `base`; `headers` carry the token, which is in no error.
 
-    def __init__(self, base: str, headers: Mapping[str, str], ca_file: Path | None = None) -> None:
+    A host that is away, or limits the rate of requests, is waited for, for `budget` seconds.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        headers: Mapping[str, str],
+        ca_file: Path | None = None,
+        budget: float = PATIENCE,
+        clock: Clock = CLOCK,
+    ) -> None:
         self.base = base.rstrip("/")
+        self._budget, self._clock = budget, clock
         self._headers = {"Accept": "application/json", "User-Agent": "roadie", **headers}
         context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
         self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), _SameHost())
@@ -82,22 +91,21 @@ class Rest:
         data = None if body is None else json.dumps(body).encode()
         headers = self._headers | ({"Content-Type": "application/json"} if data else {})
         request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - http or https, see hosts
-        for number in range(_TRIES):
-            last = number == _TRIES - 1
+        patience = Patience(self._budget, self._clock)
+        number = 0
+        while True:
             try:
                 with self._opener.open(request, timeout=_TIMEOUT) as answer:
                     return self._decoded(answer.read(_MAX_BYTES)), answer.headers
             except urllib.error.HTTPError as error:
-                wait = _seconds_to_wait(error.code, error.headers, number)
-                if last or wait is None or wait > _LONGEST_WAIT:
+                wait = _seconds_to_wait(error.code, error.headers)
+                if wait is None or wait > patience.left or not patience.wait(number, at_least=wait):
                     raise self._refusal(error) from None
             except (OSError, HTTPException) as error:
                 reason = getattr(error, "reason", error)
-                if last or isinstance(reason, ssl.SSLCertVerificationError):
+                if isinstance(reason, ssl.SSLCertVerificationError) or not patience.wait(number):
                     raise self._unreachable(reason) from None
-                wait = _backoff(number)
-            time.sleep(wait)
-        raise AssertionError("the last try returns or raises")
+            number += 1
 
     def _decoded(self, body: bytes) -> Any:
         try:
@@ -130,25 +138,21 @@ class Rest:
         return GitOpsError(f"{self.base} {remedy}{said}")
 
 
-def _seconds_to_wait(status: int, headers: Message, number: int) -> float | None:
-    """How long to wait before the next try; None when there should be none."""
+def _seconds_to_wait(status: int, headers: Message) -> float | None:
+    """How long to wait at least before the next try; None when there should be none."""
     if status in _TEMPORARY:
-        return _backoff(number)
+        return 0.0
     if not _is_rate_limit(status, headers):
         return None
     after, reset = headers.get("Retry-After", ""), headers.get("X-RateLimit-Reset", "")
     if after.isdigit():
         return float(after)
-    return max(0.0, float(reset) - time.time()) + 1 if reset.isdigit() else _backoff(number)
+    return max(0.0, float(reset) - time.time()) + 1 if reset.isdigit() else 0.0
 
 
 def _is_rate_limit(status: int, headers: Message) -> bool:
     spent = headers.get("X-RateLimit-Remaining") == "0" or "Retry-After" in headers
     return status == HTTPStatus.TOO_MANY_REQUESTS or (status == HTTPStatus.FORBIDDEN and spent)
-
-
-def _backoff(number: int) -> float:
-    return float(random.uniform(0.1, 0.3) * 3**number)  # noqa: S311 - jitter
 
 
 def field(answer: Any, *names: str) -> Any:
