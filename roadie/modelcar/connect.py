@@ -36,7 +36,7 @@ class Connector:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._from_here = False
+        self._from_here = True
         self._lock = threading.Lock()
         self._tls: ssl.SSLContext | None = None
 

@@ -106,8 +106,14 @@ class Document:
 
     @classmethod
     def of(cls, media_type: str, content: Mapping[str, Any]) -> "Document":
-        """Write `content` in the one way that gives the same digest everywhere: sorted keys, no spaces, ASCII."""
-        return cls(media_type, json.dumps(content, sort_keys=True, separators=(",", ":")).encode("ascii"))
+        """Write `content` in the one way that gives the same digest everywhere: sorted keys, no spaces, ASCII.
+
+        ModelCarError for what a base brought along that is nested deeper than anybody nests it.
+        """
+        try:
+            return cls(media_type, json.dumps(content, sort_keys=True, separators=(",", ":")).encode("ascii"))
+        except RecursionError:
+            raise ModelCarError("The base's config is nested too deeply: take another base.") from None
 
     @cached_property
     def digest(self) -> str:

@@ -127,9 +127,13 @@ def _config(part: Platform, layers: Sequence[Descriptor], annotations: Mapping[s
 def essence(documents: Sequence[Document]) -> list[Any]:
     """What is left of documents (manifests and configs) without digests of one another and circumstances.
 
-    Two images with the same essence serve the same model in the same way.
+    Two images with the same essence serve the same model in the same way. What is nested deeper than anybody nests it
+    has an essence of its own.
     """
-    return [_stripped(document.json) for document in documents]
+    try:
+        return [_stripped(document.json) for document in documents]
+    except RecursionError:
+        return [document.body for document in documents]
 
 
 def _stripped(value: Any) -> Any:

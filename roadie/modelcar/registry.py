@@ -20,7 +20,7 @@ _TINY = 64 << 10
 # How long (seconds) a manifest may take to be readable once it was taken.
 _READ_BACK = 3.0
 # How long (seconds, and times a request takes) to wait for another push that looked at the tag before ours was there.
-_SETTLE, _SETTLE_FACTOR, _LONGEST_SETTLE = 0.1, 12.0, 10.0
+_SETTLE, _SETTLE_FACTOR, _LONGEST_SETTLE = 0.05, 12.0, 3.0
 # How often to look at most for an answer within so many seconds.
 _LOOKS, _QUICK = 5, 0.02
 
@@ -116,16 +116,16 @@ class Registry(Repository):
 
         A registry whose disk was full may keep an empty file, and say 201 when the same is sent again.
         """
-        self._put_document(document, tag)
-        if self._reads_back(document):
-            return
-        self.request("DELETE", f"{self.base}/manifests/{document.digest}")
-        self._put_document(document, tag)
-        if not self._reads_back(document):
-            raise RegistryError(
-                f"{self.reference.registry} took {document.digest} and does not give it back: its storage is damaged, "
-                "have its garbage collection clear it away, then push again."
-            )
+        for _ in range(2):
+            self._put_document(document, tag)
+            if self._reads_back(document):
+                return
+            # With it goes each tag that names it: none is left on what cannot be read.
+            self.request("DELETE", f"{self.base}/manifests/{document.digest}")
+        raise RegistryError(
+            f"{self.reference.registry} took {document.digest} and does not give it back: its storage is damaged, "
+            "have its garbage collection clear it away, then push again."
+        )
 
     def keep(self, document: Document) -> None:
         """See that a manifest or index which should be there can be read, and store it again if not."""

@@ -1,5 +1,6 @@
 """Images that others made: whatever their layers hold, a pull writes below its directory or fails in one sentence."""
 
+import contextlib
 import gzip
 import io
 import json
@@ -193,6 +194,19 @@ def test_a_document_nested_deeper_than_anybody_nests_is_one_sentence(tmp_path: P
     (tmp_path / "index/index.json").write_bytes(deep)
     with pytest.raises(ModelCarError, match="is not JSON"):
         modelcar.pull(f"oci:{tmp_path}/index:v1", tmp_path / "back")
+
+
+@pytest.mark.parametrize("depth", [200, 400, 600, 900, 990, 1100])
+def test_a_push_beside_or_upon_a_deeply_nested_image_is_one_sentence(tmp_path: Path, depth: int) -> None:
+    deep = b'{"architecture":"amd64","os":"linux","config":{},"x":' + b"[" * depth + b"]" * depth + b"}"
+    entrypoint = deep.replace(b'"config":{}', b'"config":{"Entrypoint":["link-model-and-wait"]}')
+    standing = image(f"oci:{tmp_path}/image:v1", archive(member("models/x", b"x")), config=entrypoint)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/weights").write_bytes(b"w")
+    with pytest.raises(ModelCarError, match="exists already|is not JSON"):
+        modelcar.push(tmp_path / "model", standing)
+    with contextlib.suppress(ModelCarError):
+        modelcar.push(tmp_path / "model", f"oci:{tmp_path}/derived:v1", base=standing)
 
 
 @pytest.mark.parametrize(
