@@ -45,5 +45,13 @@ class RunError(RoadieError):
     """A pipeline run could not be started, or ended in failure."""
 
 
+class NewsError(RoadieError):
+    """The news of a run could not be delivered; `what` says in a few words what the webhook did."""
+
+    def __init__(self, message: str, what: str) -> None:
+        super().__init__(message)
+        self.what = what
+
+
 class TriggerError(RoadieError):
     """The receiver's configuration, journal or a sender's event is unusable."""

@@ -66,13 +66,15 @@ def read_file(
     *,
     branch: str = "main",
     revision: str = "",
+    largest: int = 0,
     access: Access | None = None,
     budget: float = SHORT,
 ) -> File:
     """A file of `branch` as `revision`, one of its newest commits, has it; the tip's when `revision` is empty.
 
     Raises:
-        GitOpsError: the repository cannot be read, or has no such commit or file there.
+        GitOpsError: the repository cannot be read, has no such commit or file there, or the file has more than
+            `largest` bytes (0 for any number).
     """
     with Repository(repo, branch, access, Patience(budget)) as repository:
         tip = repository.fetch()
@@ -84,6 +86,8 @@ def read_file(
         entry = repository.find(commit, [check_file(file)]).get(file)
         if entry is None:
             raise GitOpsError(f"{repository.name} has no {file} in {commit[:10]}; check the path")
+        if largest and repository.size(entry) > largest:
+            raise GitOpsError(f"{file} in {commit[:10]} of {repository.name} has more than {largest:,} bytes; split it")
         return File(repository.read(entry), commit)
 
 

@@ -185,6 +185,10 @@ class Repository:
             found[name] = Entry(mode, blob)
         return found
 
+    def size(self, entry: Entry) -> int:
+        """How many bytes the file has."""
+        return int(self._text(entry.blob, "-s"))
+
     def read(self, entry: Entry) -> bytes:
         """The file's bytes, fetched now where the first fetch left them out."""
         return self.text(entry.blob)
@@ -195,16 +199,16 @@ class Repository:
             self._texts[blob] = self._text(blob)
         return self._texts[blob]
 
-    def _text(self, blob: str) -> bytes:
+    def _text(self, blob: str, what: str = "blob") -> bytes:
         try:
-            return self.raw("cat-file", "blob", blob)
+            return self.raw("cat-file", what, blob)
         except GitOpsError as error:
             if isinstance(error, ToldError):
                 raise
             # A server may offer filters and yet not hand out single blobs.
             self._filter = "--no-filter"
             self._fetch(f"--depth={self._depth}", "--refetch", self._filter)
-            return self.raw("cat-file", "blob", blob)
+            return self.raw("cat-file", what, blob)
 
     def commit(self, parent: str, files: Mapping[str, tuple[Entry, bytes]], message: str, signature: Signature) -> str:
         """Write a commit on `parent` in which `files` have new bytes; return its id."""

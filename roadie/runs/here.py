@@ -25,9 +25,12 @@ SECONDS_TO_END = 20.0
 class Here:
     """This machine as an :class:`~roadie.runs.Engine`. A run's id is its name, and a name is used once."""
 
-    def __init__(self, state: Path) -> None:
-        """Keep runs, and what stands in for a registry and a repository, below `state`."""
-        self._state = state.resolve()
+    def __init__(self, state: Path, environment: Mapping[str, str] | None = None) -> None:
+        """Keep runs, and what stands in for a registry and a repository, below `state`.
+
+        Runs see the variables of `environment`; those of this process when it is left out.
+        """
+        self._state, self._environment = state.resolve(), environment
         self._children: list[subprocess.Popen[bytes]] = []
         self._lock = threading.Lock()
 
@@ -111,6 +114,7 @@ class Here:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
                     pass_fds=[writing],
+                    env=self._environment,
                     start_new_session=True,
                 )
             except OSError as error:

@@ -1,14 +1,13 @@
 """How a run ended, for the places where people look."""
 
-import json
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from roadie import rollout
+from roadie.errors import NewsError
+from roadie.trace.news import plain, post
 
-SECONDS = 10.0
+_LONGEST = 2000
 
 
 @dataclass(frozen=True)
@@ -50,26 +49,19 @@ def report_end(ending: Ending, *, webhook: str = "", target: rollout.Target | No
         target: The InferenceService that gets an Event.
     """
     yield ending.line
-    if webhook and (problem := _post(webhook, ending)):
-        yield problem
+    if webhook:
+        facts = {
+            "text": plain(ending.line, _LONGEST),
+            "model": ending.model,
+            "run": ending.run,
+            "id": ending.id,
+            "state": ending.state,
+        }
+        try:
+            post(webhook, facts)
+        except NewsError as error:
+            yield f"the webhook{error.what}"
     if target and target.inference_service:
         kind, reason = ("Warning", "RoadieRunFailed") if ending.failed else ("Normal", "RoadieRunSucceeded")
         if problem := rollout.record_event(target, reason=reason, message=ending.line, type=kind):
             yield problem
-
-
-def _post(webhook: str, ending: Ending) -> str:
-    """Post to the webhook; a sentence without its address when it did not take it."""
-    facts = {"text": ending.line, "model": ending.model, "run": ending.run, "id": ending.id, "state": ending.state}
-    try:
-        request = urllib.request.Request(  # noqa: S310 - the user's own address, checked in the next line
-            webhook, json.dumps(facts).encode(), {"Content-Type": "application/json"}
-        )
-        if request.type not in {"http", "https"}:
-            return "the webhook's address is no http address: correct the secret"
-        with urllib.request.urlopen(request, timeout=SECONDS):  # noqa: S310
-            return ""
-    except urllib.error.HTTPError as error:
-        return f"the webhook answered {error.code}: correct its address in the secret"
-    except (OSError, ValueError) as error:
-        return f"the webhook cannot be reached ({type(error).__name__}): correct its address in the secret"

@@ -1,6 +1,7 @@
 """The configuration of the receiver, triggers.yaml: what starts a run of which model, and what holds it back."""
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -93,15 +94,6 @@ class Secret(Strict):
         return given
 
 
-class Tls(Strict):
-    """Certificate and key, PEM files."""
-
-    certificate: Path
-    """The certificate, and those between it and the CA; read anew when the files change."""
-    key: Path
-    """Its private key."""
-
-
 class Listen(Strict):
     """Where and how the receiver listens."""
 
@@ -109,14 +101,12 @@ class Listen(Strict):
     """The address; 0.0.0.0 in a pod."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """The port; 0 for any free one, which the log names."""
-    tls: Tls | None = None
-    """Certificate and key; without them something in front has to end TLS."""
     max_body_bytes: int = Field(8 << 20, ge=2 << 20)
     """The largest payload; a larger one is answered 413."""
     max_connections: int = Field(256, ge=1)
-    """How many may be open at once; one more is answered 503."""
+    """How many may be open for more than a moment; for one more, one whose sender is silent or unknown is closed."""
     seconds_to_send: Seconds = 10.0
-    """By when head and body of a request must have arrived."""
+    """By when the head of a request must have arrived, and then its body."""
 
 
 class Hook(Strict):
@@ -173,6 +163,8 @@ class Runs(Strict):
     """On this machine, or on a cluster of Kubeflow Pipelines."""
     state: Path = Path(".roadie")
     """Here: the folder of the runs."""
+    environment: tuple[str, ...] = ()
+    """Here: patterns of further variables that runs may see; never one that holds a secret of the receiver."""
     endpoint: str = ""
     """Cluster: the address of its API; that of KF_PIPELINES_ENDPOINT when empty."""
     namespace: str = ""
@@ -268,6 +260,20 @@ class Model(Strict):
 
 class Config(Strict):
     """triggers.yaml, whole."""
+
+    def secrets(self) -> Iterator[tuple[str, Secret]]:
+        """Every secret that is named, with its key."""
+        for name, hook in self.hooks:
+            if hook:
+                yield f"hooks.{name}.secret", hook.secret
+        if self.page.password:
+            yield "page.password", self.page.password
+        if self.alertmanager and self.alertmanager.token:
+            yield "alertmanager.token", self.alertmanager.token
+        if self.runs.token:
+            yield "runs.token", self.runs.token
+        for number, notify in enumerate(self.notify):
+            yield f"notify[{number}].url", notify.url
 
     journal: Path = Path(".roadie/journal.db")
     """The file of the journal, on a disk that stays."""

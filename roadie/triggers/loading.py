@@ -12,9 +12,8 @@ from pydantic import ValidationError
 from roadie.errors import TriggerError, UsageError
 from roadie.runs import Parameter, Pipeline, StepImage, load_pipeline, require_real_places
 from roadie.triggers import placeholders, secrets
-from roadie.triggers.config import NAMES, Config, Model, Runs, Secret, Strict
+from roadie.triggers.config import NAMES, Config, Model, Runs, Strict
 from roadie.triggers.credentials import found_in
-from roadie.triggers.web import certificates
 
 # Parameters that every run is given, where its pipeline has them.
 GIVEN = frozenset({"trigger", "model_name"})
@@ -121,17 +120,14 @@ def _problems(config: Config) -> Iterator[tuple[str, str]]:
             "hooks",
             "no sender is configured, and only who has a secret is heard; name one with its secret",
         )
-    for key, secret, least in _secrets(config):
+    for key, secret in config.secrets():
+        # Whoever guesses one of these is let in.
+        least = _SHORTEST_SECRET if key.startswith("hooks.") else _SHORTEST_PASSWORD if key == "page.password" else 0
         try:
             if len(secrets.read(secret)) < least:
                 yield key, f"is shorter than {least} letters and can be guessed; make one with `openssl rand -hex 32`"
         except TriggerError as error:
             yield key, str(error)
-    if config.listen.tls:
-        try:
-            certificates.load(config.listen.tls)
-        except TriggerError as error:
-            yield "listen.tls", str(error)
     if not config.models:
         yield "models", "there is none, so that no run can ever be started; name one"
     for name, model in config.models.items():
@@ -140,21 +136,6 @@ def _problems(config: Config) -> Iterator[tuple[str, str]]:
         if not model.pushes and "alertmanager" not in hooks:
             yield f"models.{name}", "nothing can ever start it; configure hooks.alertmanager, or pushes and their hook"
         yield from _parameter_problems(f"models.{name}", model, config.runs)
-
-
-def _secrets(config: Config) -> Iterator[tuple[str, Secret, int]]:
-    """Every secret with its key, and how long it must be at least: whoever guesses ours is let in."""
-    for name, hook in config.hooks:
-        if hook:
-            yield f"hooks.{name}.secret", hook.secret, _SHORTEST_SECRET
-    if config.page.password:
-        yield "page.password", config.page.password, _SHORTEST_PASSWORD
-    if config.alertmanager and config.alertmanager.token:
-        yield "alertmanager.token", config.alertmanager.token, 0
-    if config.runs.token:
-        yield "runs.token", config.runs.token, 0
-    for number, notify in enumerate(config.notify):
-        yield f"notify[{number}].url", notify.url, 0
 
 
 def _parameter_problems(key: str, model: Model, runs: Runs) -> Iterator[tuple[str, str]]:

@@ -1,13 +1,13 @@
 """The receiver as a whole: what is configured, put together, run, and ended in order."""
 
 import logging
+import os
 from functools import partial
 
 from roadie.errors import RunError, TriggerError
 from roadie.runs import Cluster, Engine, Here, StepImage
-from roadie.triggers import logs, secrets
+from roadie.triggers import logs, memory, secrets
 from roadie.triggers.config import Config
-from roadie.triggers.config import Runs as RunsConfig
 from roadie.triggers.journal.database import claim
 from roadie.triggers.journal.journal import Journal
 from roadie.triggers.journal.recorder import Recorder
@@ -34,8 +34,9 @@ def listen(config: Config) -> None:
         UsageError: the engine cannot be used as configured.
     """
     logs.configure()
+    memory.give_back()
     # What can fail at the start fails before anything is taken or begun.
-    targets, engine = load_targets(config), engine_of(config.runs)
+    targets, engine = load_targets(config), engine_of(config)
     alerts = config.hooks.alertmanager
     api = AlertmanagerApi(config.alertmanager, alerts.never if alerts else ()) if config.alertmanager else None
     lock = claim(config.journal)
@@ -63,10 +64,11 @@ def listen(config: Config) -> None:
         lock.close()
 
 
-def engine_of(config: RunsConfig) -> Engine:
+def engine_of(whole: Config) -> Engine:
     """Where runs happen: this machine, or a cluster. UsageError when that one cannot be used."""
+    config = whole.runs
     if config.where == "here":
-        return Here(config.state)
+        return Here(config.state, secrets.without(whole, os.environ))
     secret = config.token
 
     def token() -> str:

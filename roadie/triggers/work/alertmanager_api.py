@@ -16,13 +16,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from roadie.errors import TriggerError
+from roadie.trace import NoRedirects
 from roadie.triggers import secrets
 from roadie.triggers.config import Alertmanager
 from roadie.triggers.events import Event
 from roadie.triggers.senders.alertmanager import from_api
 from roadie.triggers.senders.reading import optional_text
 from roadie.triggers.times import stamp, utc_now
-from roadie.triggers.work.posting import NoRedirects
 
 _SECONDS = 15.0
 _MOST_BYTES = 16 << 20

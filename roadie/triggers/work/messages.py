@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
+from roadie import trace
 from roadie.triggers.journal.rows import Entry, RunRow
 from roadie.triggers.times import stamp
 
-_LONGEST = 500
 _SAID = {"canceled": "was canceled"}
 
 
@@ -53,30 +52,11 @@ def as_slack(run: RunRow, entry: Entry) -> Mapping[str, Any]:
         "run": run.name,
         "because": entry.summary,
     }
-    lines = [f"*{_plain(run.model)}*: the run {_SAID.get(run.state, run.state)}"]
-    lines += [f"{name}: {_plain(value)}" for name, value in facts.items() if value]
+    lines = [f"*{trace.plain(run.model)}*: the run {_SAID.get(run.state, run.state)}"]
+    lines += [f"{name}: {trace.plain(value)}" for name, value in facts.items() if value]
     links = {"run": run.url, "alert": entry.names.get("generator_url", "")}
-    lines += [f"<{_address(url)}|{name}>" for name, url in links.items() if _address(url)]
+    lines += [said for name, url in links.items() if (said := trace.link(url, name))]
     return {"text": "\n".join(lines)}
-
-
-def _plain(text: str) -> str:
-    """`text` in one line, with what Slack's mrkdwn takes for a link or a mention made harmless.
-
-    See docs.slack.dev/messaging/formatting-message-text, "Escaping text".
-    """
-    line = " ".join(text.split())
-    line = line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
-    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _address(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return ""
-    fit = parts.scheme in ("http", "https") and parts.netloc and not any(letter in url for letter in "<>| \n")
-    return url.replace("&", "&amp;") if fit else ""
 
 
 def _time(time: datetime | None) -> str:

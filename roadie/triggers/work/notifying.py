@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from roadie.errors import TriggerError
+from roadie import trace
+from roadie.errors import NewsError, TriggerError
 from roadie.triggers import secrets
 from roadie.triggers.config import Config, Notify
 from roadie.triggers.journal.journal import Journal
@@ -14,7 +15,6 @@ from roadie.triggers.journal.outbox import Letter, Outbox
 from roadie.triggers.journal.rows import Entry, RunRow
 from roadie.triggers.times import utc_now
 from roadie.triggers.work.messages import as_json, as_slack
-from roadie.triggers.work.posting import post
 
 _log = logging.getLogger(__name__)
 SILENCE = "silence"
@@ -69,7 +69,7 @@ class Notifier:
             return False
         try:
             self._deliver(letter)
-        except TriggerError as error:
+        except (NewsError, TriggerError) as error:
             kept = self._outbox.postpone(letter)
             fields = {"target": letter.target, "key": letter.key, "tries": letter.tries, "why": error}
             _log.warning("news not delivered yet" if kept else "news given up", extra={"fields": fields})
@@ -92,7 +92,7 @@ class Notifier:
     def _post(self, notify: Notify, run: RunRow, entry: Entry, labels: Mapping[str, str]) -> None:
         payload = as_slack(run, entry) if notify.format == "slack" else as_json(run, entry, labels)
         # The same for every try, so that who gets it twice can tell (draft-ietf-httpapi-idempotency-key-header).
-        post(secrets.read(notify.url), payload, {"Idempotency-Key": f"{run.key}-{run.state}"})
+        trace.post(secrets.read(notify.url), payload, {"Idempotency-Key": f"{run.key}-{run.state}"})
 
     def _silence(self, letter: Letter, run: RunRow, labels: Mapping[str, str]) -> None:
         """Silence the alert for what is left of the time since its run was started, as long as that goes on."""

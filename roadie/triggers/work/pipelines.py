@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from roadie import gitops
 from roadie.errors import GitOpsError, TriggerError, UsageError
 from roadie.runs import Pipeline, RunRefusedError, load_pipeline
@@ -12,6 +14,24 @@ from roadie.triggers.config import PipelineSource
 from roadie.triggers.rules.arguments import Target
 
 Read = Callable[..., gitops.File]
+# A compiled pipeline has some 50 kB and 4,000 events, and no compiler writes an alias. What strangers write may become
+# a hundred times as much in memory.
+_LARGEST, _MOST_EVENTS, _DEEPEST = 2_000_000, 50_000, 100
+
+
+def _too_much(content: bytes) -> str:
+    """Why the YAML must not be read: found event by event, of which none is kept; empty where it may be."""
+    depth = 0
+    try:
+        for number, event in enumerate(yaml.parse(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent):
+                return "has an alias"
+            if number > _MOST_EVENTS or depth > _DEEPEST:
+                return "holds too much, or nests too deeply"
+    except (yaml.YAMLError, UnicodeDecodeError):
+        pass  # whoever reads it says so
+    return ""
 
 
 class Pipelines:
@@ -42,11 +62,15 @@ class Pipelines:
 
     def _fetched(self, source: PipelineSource, revision: str) -> tuple[Pipeline, str]:
         try:
-            found = self._read(source.repository, source.file, branch=source.branch, revision=revision)
+            found = self._read(
+                source.repository, source.file, branch=source.branch, revision=revision, largest=_LARGEST
+            )
         except gitops.UnreachableError as error:
             raise TriggerError(f"the pipeline cannot be read now: {error}") from None
         except GitOpsError as error:
             raise RunRefusedError(f"there is no pipeline to run: {error}") from None
+        if wrong := _too_much(found.content):
+            raise RunRefusedError(f"{source.file} of {found.commit[:10]} {wrong}: compile it again, as Roadie does")
         path = self._folder / found.commit / Path(source.file).name
         try:
             if not path.exists():

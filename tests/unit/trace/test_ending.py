@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -24,7 +25,16 @@ def webhook(status: int = 200) -> Iterator[tuple[str, list[Any]]]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             taken.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            if not status:
+                self.wfile.write(b"this is no HTTP\r\n")
+                return
             self.send_response(status)
+            self.send_header("Location", "/login")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            taken.append("a redirect was followed")
+            self.send_response(200)
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
@@ -79,3 +89,48 @@ def test_a_webhook_that_refuses_is_told_with_its_answer() -> None:
     with webhook(403) as (address, _):
         _, problem = trace.report_end(WELL, webhook=address)
     assert problem == "the webhook answered 403: correct its address in the secret"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_webhook_behind_a_login_page_did_not_take_the_news(status: int) -> None:
+    with webhook(status) as (address, taken):
+        _, problem = trace.report_end(WELL, webhook=address)
+    assert problem == f"the webhook answered {status}: correct its address in the secret"
+    assert len(taken) == 1
+
+
+def test_an_answer_that_is_no_http_fails_nothing() -> None:
+    with webhook(0) as (address, _):
+        _, problem = trace.report_end(WELL, webhook=address)
+    assert problem.startswith("the webhook cannot be reached")
+
+
+HOSTILE = [
+    "<!channel> <https://evil.example/login|Roadie needs you to sign in again>",
+    "@channel @all @here",
+    "[sign in](https://evil.example/login)",
+    "![x](https://evil.example/pixel.png)",
+    "[sign in][1] [1]: https://evil.example",
+    "first line\n# A heading\n> a quotation\r\n\u2028| a | table |",
+    "```code```",
+    "&lt;!channel&gt;",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_nothing_that_an_alert_says_pings_links_or_looks_like_roadie_s_own(text: str) -> None:
+    with webhook() as (address, taken):
+        ending = trace.Ending("jukebox", f"alert {text}", "r", "FAILED", text)
+        list(trace.report_end(ending, webhook=address))
+    shown = taken[0]["text"]
+    assert shown == trace.plain(ending.line, 2000)
+    for alive in ("<", ">", "](", "![", "][", "]:", "```", "\n", "\r", "\u2028"):
+        assert alive not in shown
+    assert not re.search(r"(?<!\w)@\w", shown)
+
+
+@pytest.mark.parametrize(
+    "text", ["registry.example.com:5000/jukebox@sha256:0123", "step_a failed: no column tempo", "v1-2_3 *x* a@b.c"]
+)
+def test_what_people_copy_stays_as_it_is(text: str) -> None:
+    assert trace.plain(text) == text

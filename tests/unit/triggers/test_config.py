@@ -14,7 +14,6 @@ from roadie.triggers.config import NAMES, Config, Secret
 from roadie.triggers.loading import load
 from roadie.triggers.senders import alertmanager
 from roadie.triggers.senders.reading import decode
-from tests.servers.token_service import make_certificate
 from tests.unit.docs.pages import Block, blocks
 from tests.unit.runs.small import YAML_WITH_STEP_IMAGE
 
@@ -60,7 +59,6 @@ def test_little_has_to_be_said(here: Path) -> None:
 
 def test_all_can_be_said(here: Path) -> None:
     (here / "secret").write_text(SECRET + "\n")
-    tls = make_certificate(here)
     config = read(
         here,
         f"""
@@ -69,7 +67,6 @@ keep: 30d
 listen:
   host: "::"
   port: 0
-  tls: {{certificate: {tls.certificate}, key: {tls.key}}}
   max_body_bytes: 4000000
   max_connections: 10
   seconds_to_send: 5
@@ -273,12 +270,6 @@ def test_a_secret_is_read_anew_at_each_use_so_that_it_can_be_rotated(here: Path)
     assert secrets.read(secret) == "first"
     path.write_text("second\n")
     assert secrets.read(secret) == "second"
-
-
-def test_a_certificate_that_cannot_be_used_is_named(here: Path) -> None:
-    (here / "key.pem").write_text("no key")
-    tls = f"listen: {{tls: {{certificate: {here}/none.pem, key: {here}/key.pem}}}}\nmodels:"
-    assert "triggers.yaml: listen.tls: " in complaint(here, LEAST.replace("models:", tls))
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from roadie.errors import TriggerError
+from roadie import trace
+from roadie.errors import NewsError
+from roadie.trace import news
 from roadie.triggers.config import Config
 from roadie.triggers.journal.intents import Intents
 from roadie.triggers.journal.journal import Journal
 from roadie.triggers.journal.outbox import Outbox
 from roadie.triggers.journal.rows import Facts
-from roadie.triggers.work import posting
 from roadie.triggers.work.messages import as_slack
 from roadie.triggers.work.notifying import SILENCE, Notifier, targets_of
 from tests.unit.triggers.world import NOON, Clock, MemoryEngine, alert, store, targets, the_run
@@ -231,11 +232,11 @@ def test_an_address_whose_file_is_gone_is_read_anew_later(world: World, hook: Ho
 
 
 def test_one_that_never_answers_is_left_after_a_while(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(posting, "SECONDS", 0.2)
+    monkeypatch.setattr(news, "SECONDS", 0.2)
     hook.hang = threading.Event()
     try:
-        with pytest.raises(TriggerError, match=r"127.0.0.1 did not take the news of a run \(TimeoutError\)"):
-            posting.post(hook.url, {}, {})
+        with pytest.raises(NewsError, match=r"127.0.0.1 did not take the news of a run \(TimeoutError\)"):
+            trace.post(hook.url, {})
     finally:
         hook.hang.set()
 

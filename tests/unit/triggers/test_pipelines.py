@@ -2,6 +2,7 @@
 
 import os
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,3 +128,33 @@ def test_pipelines_that_nobody_ran_for_long_are_removed(code: Path, tmp_path: Pa
     pipelines.prune(3600.0, time.time())
     assert kept() == 1
     assert not old.path.exists()
+
+
+def bomb() -> str:
+    lines = ["a0: &a0 [x, x, x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]" for n in range(1, 26))]
+    return "\n".join([compiled("bomb"), *lines])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (bomb(), "has an alias"),
+        (compiled("deep") + "deep: " + "[" * 200 + "]" * 200, "nests too deeply"),
+        (compiled("many") + "many: [" + "x," * 60_000 + "x]", "holds too much"),
+        (compiled("large") + "large: " + "x" * 2_000_000, "has more than 2,000,000 bytes"),
+    ],
+    ids=["aliases", "deep", "many", "large"],
+)
+def test_yaml_that_would_fill_the_memory_refuses_its_run_and_no_other(
+    code: Path, tmp_path: Path, text: str, said: str
+) -> None:
+    committed(code, text)
+    target = targets(from_git=PipelineSource(repository=str(code)))["jukebox"]
+    pipelines = Pipelines(tmp_path / "kept")
+    tracemalloc.start()
+    with pytest.raises(RunRefusedError, match=said):
+        pipelines.of(target, {})
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 10_000_000
+    assert not (tmp_path / "kept").exists()
