@@ -15,9 +15,8 @@ _WHEN_ACTIVE = {
 
 def describe(config: Config) -> Iterator[str]:
     """Where the receiver listens, and for each model what starts it and what holds it back."""
-    scheme = "https" if config.listen.tls else "http"
     hooks = ", ".join(f"/hooks/{name}" for name, hook in config.hooks if hook)
-    yield f"listens on {scheme}://{config.listen.host}:{config.listen.port} to {hooks}"
+    yield f"listens on http://{config.listen.host}:{config.listen.port} to {hooks}"
     where = "on this machine" if config.runs.where == "here" else "on the cluster"
     for name, model in config.models.items():
         source = model.from_git

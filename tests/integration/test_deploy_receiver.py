@@ -208,21 +208,6 @@ def test_only_the_hooks_are_reachable_from_outside(chart: Chart) -> None:
     assert [path["path"] for path in rule["http"]["paths"]] == ["/hooks"]
 
 
-def test_ports_and_probes_follow_a_listener_with_tls(chart: Chart) -> None:
-    tls = {"certificate": f"{SECRETS}/tls.crt", "key": f"{SECRETS}/tls.key"}
-    for values, scheme in (({}, "http"), ({"config": {"listen": {"tls": tls}}}, "https")):
-        rendered = chart.render(**values)
-        (port,) = rendered["Service"]["spec"]["ports"]
-        (container,) = rendered["Deployment"]["spec"]["template"]["spec"]["containers"]
-        (endpoint,) = rendered["ServiceMonitor"]["spec"]["endpoints"]
-        probes = [container[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")]
-        assert [probe["path"] for probe in probes] == ["/healthz", "/healthz", "/readyz"]
-        assert {probe["scheme"] for probe in probes} == {scheme.upper()}
-        assert (port["name"], endpoint["port"], endpoint["scheme"]) == (scheme, scheme, scheme)
-        (named,) = container["ports"]
-        assert port["targetPort"] == named["name"] == "hooks"
-
-
 def test_selectors_select_the_pod_and_stay_the_same_over_releases(chart: Chart) -> None:
     rendered = chart.render(podLabels={"team": "stars"})
     pod = rendered["Deployment"]["spec"]["template"]["metadata"]["labels"]
@@ -238,3 +223,16 @@ def test_selectors_select_the_pod_and_stay_the_same_over_releases(chart: Chart) 
     # A Deployment's selector cannot be changed, so nothing of a version may be in it.
     assert selectors[0].keys() == {"app.kubernetes.io/name", "app.kubernetes.io/instance"}
     assert pod["team"] == "stars"
+
+
+def test_the_probes_and_the_monitor_ask_the_port_of_the_hooks(chart: Chart) -> None:
+    rendered = chart.render()
+    (port,) = rendered["Service"]["spec"]["ports"]
+    (container,) = rendered["Deployment"]["spec"]["template"]["spec"]["containers"]
+    (endpoint,) = rendered["ServiceMonitor"]["spec"]["endpoints"]
+    probes = [container[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")]
+    assert [(probe["path"], probe["port"]) for probe in probes] == [
+        (path, "hooks") for path in ("/healthz", "/healthz", "/readyz")
+    ]
+    (named,) = container["ports"]
+    assert (port["name"], port["targetPort"], endpoint["port"], named["name"]) == ("http", "hooks", "http", "hooks")

@@ -73,12 +73,12 @@ def served(
     app = create_app(config, recorder, metrics, pages=pages)  # type: ignore[arg-type]
     server = Server(app, Listen(), metrics)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
+        thread = threading.Thread(target=server.answer_on, args=(listener,))
         thread.start()
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
-            server.should_exit = True
+            server.end()
             thread.join()
 
 

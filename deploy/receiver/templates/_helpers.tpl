@@ -40,10 +40,6 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{- define "receiver.scheme" -}}
-{{ if (.Values.config.listen).tls }}https{{ else }}http{{ end }}
-{{- end -}}
-
 {{- /* Where the runs are: the profile's namespace, or the release's. */ -}}
 {{- define "receiver.runsNamespace" -}}
 {{ (.Values.config.runs).namespace | default .Release.Namespace }}

@@ -19,6 +19,8 @@ from roadie.triggers.times import utc_now
 __all__ = ["Receipt", "Recorder"]
 
 _log = logging.getLogger(__name__)
+# Events of one message in one transaction.
+_AT_ONCE = 250
 _Written = tuple[list[list[Receipt]], list[Superseded]]
 
 
@@ -60,9 +62,17 @@ class Recorder:
     async def record(self, events: Sequence[Event]) -> list[Receipt]:
         """Store `events` and return a receipt for each, in their order, once all of them are on disk.
 
+        A large message is stored piece by piece, so that others need not wait for all of it.
+
         Raises:
-            TriggerError: they cannot be stored; none of them is.
+            TriggerError: they cannot be stored. Those that were stay so, and are known when they are sent again.
         """
+        receipts: list[Receipt] = []
+        for first in range(0, len(events), _AT_ONCE):
+            receipts += await self._record(events[first : first + _AT_ONCE])
+        return receipts
+
+    async def _record(self, events: Sequence[Event]) -> list[Receipt]:
         if self._closed:
             raise TriggerError("the receiver is ending and stores nothing any more; send the events again")
         request = _Request(tuple(events), asyncio.get_running_loop().create_future(), time.perf_counter())

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hmac
 import re
+import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
@@ -22,6 +23,7 @@ from roadie.triggers.times import utc_now
 from roadie.triggers.web.hooks import note
 
 EVENTS, RUNS = 50, 12  # a page
+_AT_ONCE = 2
 _USER = b"roadie"
 _NUMBER = re.compile(r"[0-9]{1,18}")  # within SQLite's integers
 _HEADERS = {
@@ -98,6 +100,8 @@ class _Pages:
     ) -> None:
         self._config, self._journal, self._deployed, self._clock = config, journal, deployed, clock
         self._repository = config.gitops.repository if config.gitops else ""
+        # However many ask at once, hooks and probes go first.
+        self._turns = threading.BoundedSemaphore(_AT_ONCE)
         self._hooks = tuple(name for name, hook in config.hooks if hook)
 
     def guarded(self, answer: Callable[[Request], Response]) -> Callable[[Request], Response]:
@@ -106,7 +110,8 @@ class _Pages:
         def endpoint(request: Request) -> Response:
             try:
                 if self._may_see(request):
-                    return answer(request)
+                    with self._turns:
+                        return answer(request)
             except TriggerError as error:
                 # Not on the page: who has no password would read it, too.
                 note(request, why=error)

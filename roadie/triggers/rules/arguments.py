@@ -178,5 +178,9 @@ _FACTS = {
 
 def _line(text: str, longest: int) -> str:
     """`text` as one printable line of at most `longest` letters."""
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    # A label's value may be long: no more of it is looked at than can be left of it.
+    text = text[: 2 * longest]
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else " " for letter in text)
+    line = " ".join(text.split())
     return line if len(line) <= longest else line[: longest - 1] + "…"

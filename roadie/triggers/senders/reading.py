@@ -23,11 +23,18 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 def decode(body: bytes | bytearray) -> Mapping[str, Any]:
-    """The JSON object that `body` is. TriggerError when it is none, nests too deeply, or holds too many values."""
+    """The JSON object that `body` is. TriggerError when it is none, nests too deeply, or holds too many values.
+
+    Of a bytearray nothing is left afterwards.
+    """
     if body.count(b",") + body.count(b":") > 2 * MOST_VALUES:
         raise TriggerError(f"the body holds more than {MOST_VALUES:,} values; send less at once (max_alerts)")
     try:
-        document: object = json.loads(body)
+        text = body.decode()
+        if isinstance(body, bytearray):
+            # Whoever read it has no more use for it, and it may be large.
+            body.clear()
+        document: object = json.loads(text)
     except (ValueError, RecursionError):
         raise TriggerError("the body is not JSON; send the payload as it is documented") from None
     if not isinstance(document, dict):

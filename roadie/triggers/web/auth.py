@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 Headers = Sequence[tuple[bytes, bytes]]  # as ASGI has them: names in small letters
 
-_SIGNATURES = {"github": (b"x-hub-signature-256",), "gitea": (b"x-hub-signature-256", b"x-gitea-signature")}
+SIGNED = {"github": (b"x-hub-signature-256",), "gitea": (b"x-hub-signature-256", b"x-gitea-signature")}
 
 
 def may_send(source: str, headers: Headers, secret: str) -> bool:
@@ -21,15 +21,15 @@ def may_send(source: str, headers: Headers, secret: str) -> bool:
         return scheme.lower() == b"bearer" and _equal(token.strip(), secret.encode())
     if source == "gitlab":
         return _equal(_single(headers, b"x-gitlab-token"), secret.encode())
-    return any(_single(headers, name) for name in _SIGNATURES[source])
+    return any(_single(headers, name) for name in SIGNED[source])
 
 
-def is_signed(source: str, headers: Headers, body: bytes, secret: str) -> bool:
+def is_signed(source: str, headers: Headers, body: bytes | bytearray, secret: str) -> bool:
     """Whether the body is what the sender signed; true for senders that do not sign."""
-    if source not in _SIGNATURES:
+    if source not in SIGNED:
         return True
     expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest().encode()
-    given = [_single(headers, name).removeprefix(b"sha256=") for name in _SIGNATURES[source]]
+    given = [_single(headers, name).removeprefix(b"sha256=") for name in SIGNED[source]]
     # There has to be one, and every one that was sent has to be right.
     return any(given) and all(_equal(signature, expected) for signature in given if signature)
 

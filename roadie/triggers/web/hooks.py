@@ -7,6 +7,7 @@ when it starts nothing.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any
 
@@ -24,11 +25,11 @@ from roadie.triggers.senders.reading import decode
 from roadie.triggers.times import utc_now
 from roadie.triggers.web import auth
 from roadie.triggers.web.answering import answer
+from roadie.triggers.web.bodies import Bodies
+from roadie.triggers.web.connections import Connection
 
 # Bodies above this are parsed in a thread, so that the others are answered meanwhile.
 _LARGE = 64 << 10
-# All bodies together, in times of the largest that one may have.
-_BODIES_AT_ONCE = 8
 # GitHub waits 10 s for an answer. What is stored after all is known when it is sent again.
 _SECONDS_TO_STORE = 8.0
 
@@ -46,8 +47,10 @@ class Hooks:
 
     def __init__(self, config: Config, recorder: Recorder, metrics: Metrics) -> None:
         self._recorder, self._metrics = recorder, metrics
-        self._largest = config.listen.max_body_bytes
-        self._room = _BODIES_AT_ONCE * self._largest
+        self._largest, self._seconds = config.listen.max_body_bytes, config.listen.seconds_to_send
+        self._bodies = Bodies(self._largest)
+        # One at a time: what a body takes in memory while it is understood is a multiple of it.
+        self._parser = ThreadPoolExecutor(1, "parser")
 
     def handler(self, source: str, hook: Hook) -> Callable[[Request], Awaitable[Response]]:
         """The handler of one sender's deliveries."""
@@ -56,28 +59,48 @@ class Hooks:
         async def handle(request: Request) -> Response:
             secret = _secret(hook)
             _check_head(source, request, secret, self._largest)
-            body = bytearray()
-            try:
-                await self._read(request, body)
-                whole = bytes(body)
-                if not auth.is_signed(source, request.scope["headers"], whole, secret):
-                    raise _unauthorized()
-                message = await _message(source, request, whole, never)
-                return await self._store(request, message)
-            finally:
-                self._room += len(body)
+            return await self._store(request, await self._received(source, request, secret, never))
 
         return handle
 
-    async def _read(self, request: Request, body: bytearray) -> None:
+    async def _received(self, source: str, request: Request, secret: str, never: Sequence[str]) -> Message:
+        """What was sent; the body is in memory for no longer than it takes to understand it."""
+        connection: Connection = request.scope["state"]["connection"]
+        connection.known = source not in auth.SIGNED
+        body, size = bytearray(), 0
+        try:
+            await self._read(request, connection, body)
+            if not auth.is_signed(source, request.scope["headers"], body, secret):
+                raise _unauthorized()
+            self._bodies.known(connection)
+            size = len(body)
+            return await self._message(source, request, body, never)
+        finally:
+            self._bodies.give_back(connection, size or len(body))
+
+    async def _read(self, request: Request, connection: Connection, body: bytearray) -> None:
         """Read the request's body into `body`; what is in there counts as used, whatever happens."""
-        async for chunk in request.stream():
-            self._room -= len(chunk)
-            body += chunk
-            if len(body) > self._largest:
-                raise _too_large(self._largest)
-            if self._room < 0:
-                raise _not_now("too much is being received at once; send it again")
+        try:
+            async with asyncio.timeout(self._seconds):
+                async for chunk in request.stream():
+                    body += chunk
+                    if len(body) > self._largest:
+                        raise _too_large(self._largest)
+                    if not self._bodies.take(connection, len(chunk)):
+                        raise _not_now("too much is being received at once; send it again")
+        except TimeoutError:
+            why = f"the request did not come within {self._seconds:g} s"
+            raise RefusedError(HTTPStatus.REQUEST_TIMEOUT, why, {"Connection": "close"}) from None
+
+    async def _message(self, source: str, request: Request, body: bytearray, never: Sequence[str]) -> Message:
+        """What the body says."""
+        try:
+            if len(body) > _LARGE:
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._parser, _understood, source, request, body, never)
+            return _understood(source, request, body, never)
+        except TriggerError as error:
+            raise RefusedError(HTTPStatus.BAD_REQUEST, str(error)) from None
 
     async def _store(self, request: Request, message: Message) -> Response:
         if message.truncated:
@@ -94,17 +117,7 @@ class Hooks:
         return JSONResponse({**told, "truncated": message.truncated})
 
 
-async def _message(source: str, request: Request, body: bytes, never: Sequence[str]) -> Message:
-    """What the body says."""
-    try:
-        if len(body) > _LARGE:
-            return await asyncio.to_thread(_understood, source, request, body, never)
-        return _understood(source, request, body, never)
-    except TriggerError as error:
-        raise RefusedError(HTTPStatus.BAD_REQUEST, str(error)) from None
-
-
-def _understood(source: str, request: Request, body: bytes, never: Sequence[str]) -> Message:
+def _understood(source: str, request: Request, body: bytearray, never: Sequence[str]) -> Message:
     payload = decode(body)
     if source == alertmanager.SOURCE:
         return alertmanager.parse(payload, never)

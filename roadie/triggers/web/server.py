@@ -1,8 +1,4 @@
-"""Serve the application with uvicorn, to senders that are slow on purpose, too many, or no senders at all.
-
-Beyond what uvicorn does: head and body of a request, and its TLS handshake, must have come within `seconds_to_send`;
-connections above `max_connections` are turned away at once; a renewed certificate is used without a restart.
-"""
+"""Serve the application with uvicorn, to senders that are slow on purpose, too many, or no senders at all."""
 
 import asyncio
 import contextlib
@@ -15,19 +11,19 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from roadie.errors import TriggerError
 from roadie.triggers.config import Listen
 from roadie.triggers.metrics import Metrics
-from roadie.triggers.web import certificates
-from roadie.triggers.web.connections import protocol
+from roadie.triggers.web.connections import Connections
 
 Job = Coroutine[Any, Any, None]
 
 _log = logging.getLogger(__name__)
 _SECONDS_IDLE = 20  # between two requests on a kept connection
 _SECONDS_TO_END = 15  # for requests under way, when the receiver is asked to end
-_SECONDS_BETWEEN_CERTIFICATES = 60
+_LONGEST_HEAD = 16 << 10  # bytes
 
 
 def bind(listen: Listen) -> socket.socket:
@@ -48,17 +44,19 @@ def bind(listen: Listen) -> socket.socket:
         ) from None
 
 
-class Server(uvicorn.Server):
-    """uvicorn's server as `listen` wants it. Set `should_exit` to end it from another thread."""
+class Server:
+    """uvicorn's server as `listen` wants it.
+
+    Attributes:
+        uvicorn: That server.
+    """
 
     def __init__(self, app: ASGIApp, listen: Listen, metrics: Metrics) -> None:
-        context = certificates.load(listen.tls) if listen.tls else None
-        renewal = certificates.Renewal(listen.tls, context) if listen.tls and context else None
-        # Its own messages would be second lines about what our log has told.
-        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+        connections = Connections(listen.max_connections, listen.seconds_to_send, metrics)
+        protocol: Any = connections.wrapped(H11Protocol)  # declared as a class, called as what makes protocols
         config = uvicorn.Config(
-            app,
-            http=protocol(listen, metrics),
+            connections.watching(app),
+            http=protocol,
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -68,12 +66,18 @@ class Server(uvicorn.Server):
             server_header=False,
             timeout_keep_alive=_SECONDS_IDLE,
             timeout_graceful_shutdown=_SECONDS_TO_END,
-            timeout_notify=_SECONDS_BETWEEN_CERTIFICATES,
-            callback_notify=renewal.look if renewal else None,
-            ssl_context_factory=(lambda _config, _default: context) if context else None,
+            h11_max_incomplete_event_size=_LONGEST_HEAD,
         )
-        super().__init__(config)
-        self._listen = listen
+        self.uvicorn = uvicorn.Server(config)
+
+    @property
+    def started(self) -> bool:
+        """Whether it answers."""
+        return self.uvicorn.started
+
+    def end(self) -> None:
+        """End it, from any thread."""
+        self.uvicorn.should_exit = True
 
     def answer_on(self, listener: socket.socket, beside: Callable[[], Job] | None = None) -> None:
         """Answer until SIGTERM or SIGINT; requests under way are finished.
@@ -83,42 +87,29 @@ class Server(uvicorn.Server):
             beside: Makes what goes on in the same event loop; it is cancelled at the end.
         """
         host, port = listener.getsockname()[:2]
-        fields = {"address": f"{host}:{port}", "tls": "yes" if self._listen.tls else "no"}
-        _log.info("listening", extra={"fields": fields})
-        with asyncio.Runner(loop_factory=lambda: _Loop(self._listen.seconds_to_send)) as runner:
-            runner.run(self._answer(listener, beside))
+        _log.info("listening", extra={"fields": {"address": f"{host}:{port}"}})
+        with _signals_left_at_that():
+            asyncio.run(self._answer(listener, beside))
         _log.info("ended")
 
     async def _answer(self, listener: socket.socket, beside: Callable[[], Job] | None) -> None:
         job = asyncio.create_task(beside()) if beside else None
         try:
-            await self.serve(sockets=[listener])
+            await self.uvicorn.serve(sockets=[listener])
         finally:
             if job:
                 job.cancel()
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """End on a signal, and leave it at that: uvicorn's own way raises the signal again, which kills the process."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {each: signal.signal(each, self.handle_exit) for each in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for each, handler in before.items():
-                signal.signal(each, handler)
 
-
-class _Loop(asyncio.SelectorEventLoop):
-    """An event loop whose TLS servers wait for a handshake as long as for a request."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__()
-        self._seconds = seconds
-
-    async def create_server(self, *args: Any, **options: Any) -> asyncio.Server:
-        if options.get("ssl"):
-            options["ssl_handshake_timeout"] = self._seconds
-        return await super().create_server(*args, **options)
+@contextlib.contextmanager
+def _signals_left_at_that() -> Iterator[None]:
+    """uvicorn ends on a signal, and then raises it again for whoever was there before: that is nobody."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {each: signal.signal(each, lambda *_: None) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
