@@ -1,6 +1,8 @@
 """``roadie gitops``: versions in a GitOps repository, from a shell or a CI job."""
 
 import json
+import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -258,11 +260,19 @@ def _show(done: "Bumped") -> None:
         click.echo(f"nothing changed: {done.reason} ({done.review or done.commit[:10]})")
 
 
+# Under this many columns, and in a pipe, lines are as long as they are, for the terminal or `grep` to deal with.
+_ROOM, PIPED = 120, 1000
+
+
 def _show_table(found: "list[Deployment]") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("environment", "model", "version", "digest", "since", "commit", "subject", box=None)
+    # A version that is cut off names nothing: the columns keep their width, and words that find no room are folded.
+    table = Table("environment", "model", "version", "digest", "since", "commit", box=None)
+    for column in table.columns:
+        column.no_wrap = True
+    table.add_column("subject", overflow="fold")
     now = datetime.now(UTC)
     for deployment in found:
         age = now - datetime.fromtimestamp(deployment.time, UTC)
@@ -270,4 +280,5 @@ def _show_table(found: "list[Deployment]") -> None:
         digest = deployment.digest.removeprefix("sha256:")[:12]
         identity = (deployment.environment, deployment.model, deployment.version, digest)
         table.add_row(*identity, since, deployment.commit[:10], deployment.subject)
-    Console().print(table)
+    wide = sys.stdout.isatty() and shutil.get_terminal_size().columns >= _ROOM
+    Console(width=None if wide else PIPED, highlight=False, markup=False, soft_wrap=True).print(table)

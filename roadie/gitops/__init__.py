@@ -5,9 +5,11 @@ without its blobs, replaces the bytes of just those scalars, commits and pushes,
 faster. `bump_version` is the bump that the pipeline makes; `read_value` reads one value. `get_scalar` and `set_scalar`
 do the same for a file's bytes; they refuse, with a reason, what they cannot prove to touch one value only. Credentials
 (`Access`) come from the environment and reach git through the environment: no token is in a URL, an argument, a file,
-a log or an error. Each commit says in its trailers what was set and by which run. `status` tells each model's version
-in each environment, `promote` carries one on to the next, `rollback` takes one back. `init_repositories` lays out the
-two repositories for a team, `create_bare` makes one to try things on.
+a log or an error. Each commit says in its trailers what was set and by which run. What is deployed is what the tip's
+file says, and what was taken back what the file walked back from, whatever messages say. `status` tells each model's
+version in each environment, `promote` carries one on to the next, `rollback` takes one back. A server that is away is
+waited for by minutes. `init_repositories` lays out the two repositories for a team, `create_bare` makes one to try
+things on.
 """
 
 from roadie.gitops.access import Access

@@ -27,20 +27,31 @@ def init_repositories(directory: Path, *, replace: Mapping[str, str] = {}) -> tu
     `replace` fills in placeholders in every file, such as `<GIT_SERVER>`, `<TEAM_NAME>` and `<REGISTRY>`.
 
     Raises:
-        GitOpsError: one of the folders is there already.
+        GitOpsError: one of the folders is there already, or cannot be made.
     """
     made = tuple(directory / name for name in REPOSITORIES)
     for folder in made:
         if folder.exists():
             raise GitOpsError(f"{folder} is there already; choose another folder, or move it away")
-    for folder in made:
-        shutil.copytree(examples() / folder.name, folder)
-        for file in filter(Path.is_file, folder.rglob("*")):
-            text = file.read_text()
-            for placeholder, value in replace.items():
-                text = text.replace(placeholder, value)
-            file.write_text(text)
+    try:
+        for folder in made:
+            _lay_out(folder, replace)
+    except OSError as error:
+        raise GitOpsError(
+            f"{directory} cannot be written to ({error.strerror or 'no such place'}); name a folder that can"
+        ) from None
     return made
+
+
+def _lay_out(folder: Path, replace: Mapping[str, str]) -> None:
+    """Copy the example of that name to `folder`, with its placeholders filled in."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(examples() / folder.name, folder)
+    for file in filter(Path.is_file, folder.rglob("*")):
+        text = file.read_text()
+        for placeholder, value in replace.items():
+            text = text.replace(placeholder, value)
+        file.write_text(text)
 
 
 def create_bare(source_directory: Path, bare_path: Path) -> str:

@@ -11,6 +11,7 @@ from roadie.errors import GitOpsError, RoadieError, UsageError
 from roadie.gitops import create_bare, read_value
 from tests.servers import git_hosts
 from tests.servers.git_http import GitServer
+from tests.servers.git_work import Work
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "mlops-gitops"
 FILE, KEY = "test/values.yaml", "applications.jukebox.values.version"
@@ -83,3 +84,27 @@ def test_init_lays_out_both_repositories_for_a_team(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "mlops-helmcharts" / "charts" / "model-deployment" / "simple" / "Chart.yaml").is_file()
     with pytest.raises(GitOpsError, match="is there already"):
         roadie("init", str(tmp_path / "new"))
+
+
+def test_the_table_cuts_no_version_off_and_can_be_searched(repo: str) -> None:
+    version = "995878ca7f-0123456789ab"
+    roadie("bump", "--repo", repo, "--set", f"{FILE}:{KEY}={version}")
+    line = next(line for line in roadie("status", "--repo", repo).output.splitlines() if " test " in line)
+    assert version in line and f"Set {KEY} to {version} in {FILE}" in line
+
+
+@pytest.mark.parametrize("command", [["status"], ["rollback", "--model", "jukebox"], ["promote", "--model", "jukebox"]])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, command: list[str]) -> None:
+    work = Work.create(tmp_path)
+    (work.folder / FILE).write_text("a: [\n")
+    work.commit()
+    work.push()
+    with pytest.raises(GitOpsError, match=r"test/values.yaml: .*not plain YAML"):
+        roadie(command[0], "--repo", work.url, *command[1:])
+
+
+def test_where_nothing_can_be_laid_out_that_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("a file\n")
+    for place in ("/proc/x", str(tmp_path / "README.md" / "x")):
+        with pytest.raises(GitOpsError, match=f"{place} cannot be written to .*; name a folder that can"):
+            roadie("init", place)
