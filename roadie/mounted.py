@@ -76,7 +76,7 @@ S3 = Mount(
     "s3",
     "s3_secret",
     "roadie-s3",
-    "The store that the tables are read from.",
+    "The store that the tables are read from, or the login to a web server (netrc).",
     _same(
         "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_ACCESS_KEY",
@@ -86,6 +86,7 @@ S3 = Mount(
         "AWS_S3_ADDRESSING_STYLE",
     )
     | _WAY,
+    {"netrc": ("NETRC",)},
 )
 WEBHOOK = Mount(
     "webhook", "webhook_secret", "roadie-webhook", "Where a run's end is told.", {"url": "ROADIE_WEBHOOK_URL", **_WAY}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
+from roadie.addresses import redact, refuse_secrets
 from roadie.data.schema import (
     CHART_COLUMNS,
     DATE,
@@ -24,7 +25,7 @@ from roadie.data.schema import (
     SONG_COLUMNS,
     WEIGHT,
 )
-from roadie.data.sources import SourceFile, fetch, redact
+from roadie.data.sources import SourceFile, fetch
 from roadie.data.tables import count_rows, readable, scan, write_table
 from roadie.errors import DataError
 
@@ -56,7 +57,8 @@ def load_charts(source: str, destination: Path, *, seed: int = 0, since: str = "
 
     Args:
         source: `sample`, or a folder, `http(s)://HOST/FOLDER` or `s3://BUCKET/PREFIX` that holds
-            song_rankings.parquet and song_properties.parquet (`./sample` for a folder of that name).
+            song_rankings.parquet and song_properties.parquet, each a file or a folder of parts (`./sample` for a
+            folder of that name).
         destination: the parquet file to write.
         seed: of the sample; other sources ignore it.
         since: the first day of the charts to take (ISO 8601; a time of day is ignored); empty for all before `until`.
@@ -64,7 +66,9 @@ def load_charts(source: str, destination: Path, *, seed: int = 0, since: str = "
 
     Raises:
         DataError: a table cannot be had or read, lacks a column, has one of a wrong type, or is empty.
+        UsageError: the source holds a password or a signature.
     """
+    refuse_secrets({"charts": source})
     window = (_day("since", since), _day("until", until))
     destination.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".charts-", dir=destination.parent) as scratch:
@@ -106,6 +110,14 @@ def _count_entries(path: Path, window: tuple[date | None, date | None]) -> pl.Da
         raise DataError(
             f"{path.name} has no column {DATE}, so no days can be chosen from it; leave since and until out"
         )
+    if first or last:
+        with readable(path):
+            undated = table.select(pl.col(DATE).null_count()).collect().item()
+        if undated:
+            raise DataError(
+                f"{undated:,} rows of {path.name} have no {DATE}, or one that is none, so they belong to no window of "
+                "days; write it like 2025-02-10, or leave since and until out"
+            )
     if first:
         table = table.filter(pl.col(DATE) >= first)
     if last:

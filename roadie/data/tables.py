@@ -2,11 +2,13 @@
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
+from roadie.data.parts import local_parts, partition_values
 from roadie.data.schema import EXAMPLE_COLUMNS, FLAGS, WEIGHT, Columns
 from roadie.errors import DataError
 
@@ -14,7 +16,7 @@ KINDS = {pl.String: "text", pl.Date: "dates"}  # all others are numbers
 
 
 @contextlib.contextmanager
-def readable(path: Path) -> Iterator[None]:
+def readable(path: Path, name: str = "") -> Iterator[None]:
     """Turn whatever polars says about a damaged or missing file into one DataError that names it."""
     try:
         yield
@@ -23,44 +25,98 @@ def readable(path: Path) -> Iterator[None]:
         size = f"{path.stat().st_size:,} bytes" if path.is_file() else "no such file"
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise DataError(
-            f"{path.name} ({size}) cannot be read as parquet: {reason}; write it again or name another source"
+            f"{name or path.name} ({size}) cannot be read as parquet: {reason}; write it again or name another source"
         ) from error
 
 
 def scan(path: Path, columns: Columns, *, optional: Columns | None = None) -> pl.LazyFrame:
-    """The named `columns` of a parquet file, cast to the types that Roadie computes with; not yet read.
+    """The named `columns` of a table, cast to the types that Roadie computes with; not yet read.
 
-    Those of the `optional` columns that the file has follow. A text that is no date becomes a null.
+    A table is a parquet file or a folder of parts. Those of the `optional` columns that it has follow. A text that is
+    no date becomes a null, and a moment the day that it has in its own time zone.
 
     Raises:
-        DataError: the file is no parquet, is empty, lacks a column, or holds one that is of another kind.
+        DataError: a file is no parquet, lacks a column, or holds one that is of another kind; or there are no rows.
     """
-    with readable(path):
-        # A path is a path here: no glob patterns, no columns made from folder names.
-        table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
-        schema = table.collect_schema()
-        rows = table.select(pl.len()).collect().item()
-    missing = [name for name in columns if name not in schema]
-    if missing:
-        raise DataError(
-            f"{path.name} ({rows:,} rows) has no column {', '.join(missing)}; "
-            f"it needs {', '.join(columns)} and has {', '.join(schema)}"
-        )
-    columns = columns | {name: wanted for name, wanted in (optional or {}).items() if name in schema}
-    for name, wanted in columns.items():
-        if not _is_kind(schema[name], wanted, flag=name in FLAGS):
-            raise DataError(
-                f"Column {name} of {path.name} ({rows:,} rows) is {schema[name]}, not {KINDS.get(wanted, 'numbers')}; "
-                "write it with the right type"
-            )
-    if rows == 0:
+    parts = _parts(path)
+    filled = [part for part in parts if part.rows]
+    for part in parts:
+        part.lack(columns, columns)
+    wanted = columns | {
+        name: kind for name, kind in (optional or {}).items() if any(name in part.schema for part in filled)
+    }
+    for part in filled:
+        part.lack(wanted, columns)
+        part.suit(wanted)
+    if not filled:
         raise DataError(f"{path.name} has its columns but 0 rows; look at what writes it, or name another source")
-    return table.select(_cast(name, schema[name], wanted) for name, wanted in columns.items())
+    return pl.concat(
+        [part.table.select(_cast(name, part.schema[name], kind) for name, kind in wanted.items()) for part in filled]
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One parquet file of a table, not yet read; `name` is how an error calls it."""
+
+    name: str
+    table: pl.LazyFrame
+    schema: pl.Schema
+    rows: int
+
+    def lack(self, columns: Columns, needed: Columns) -> None:
+        """Refuse what lacks one of the columns."""
+        if missing := [name for name in columns if name not in self.schema]:
+            raise DataError(
+                f"{self.name} ({self.rows:,} rows) has no column {', '.join(missing)}; "
+                f"it needs {', '.join(columns | needed)} and has {', '.join(self.schema)}"
+            )
+
+    def suit(self, columns: Columns) -> None:
+        """Refuse a column of another kind."""
+        for name, wanted in columns.items():
+            if not _is_kind(self.schema[name], wanted, flag=name in FLAGS):
+                raise DataError(
+                    f"Column {name} of {self.name} ({self.rows:,} rows) is {self.schema[name]}, "
+                    f"not {KINDS.get(wanted, 'numbers')}; write it with the right type"
+                )
+
+
+def _parts(path: Path) -> list[_Part]:
+    if not path.is_dir():
+        return [_part(path, path.name)]
+    return [_part(path / name, f"{path.name}/{name}", partition_values(name)) for name in local_parts(path)]
+
+
+def _part(path: Path, name: str, values: Mapping[str, str | None] | None = None) -> _Part:
+    with readable(path, name):
+        # A path is a path here: no glob patterns; the columns of folders are ours to read, all of them as text.
+        table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+        there = table.collect_schema()
+        added = {column: value for column, value in (values or {}).items() if column not in there}
+        table = table.with_columns(pl.lit(value, dtype=pl.String).alias(column) for column, value in added.items())
+        return _Part(name, table, table.collect_schema(), table.select(pl.len()).collect().item())
+
+
+def gather(folder: Path, destination: Path) -> str:
+    """Write the parts of a folder as one parquet file, in the order of their names; its SHA-256.
+
+    Raises:
+        DataError: a part is no parquet, or they have not all the same columns.
+    """
+    parts = _parts(folder)
+    for part in parts:
+        if part.schema != parts[0].schema:
+            raise DataError(f"{part.name} has other columns than {parts[0].name}; write the table again")
+    with readable(folder):
+        return write_table(pl.concat([part.table for part in parts]).collect(), destination)
 
 
 def _cast(name: str, found: pl.DataType, wanted: type[pl.DataType]) -> pl.Expr:
     if wanted == pl.Date and found == pl.String:
         return pl.col(name).str.head(len("2023-12-04")).str.to_date("%Y-%m-%d", strict=False)
+    if wanted == pl.Date and isinstance(found, pl.Datetime):
+        return pl.col(name).dt.date()  # in the column's own time zone, where a cast would give UTC's day
     return pl.col(name).cast(wanted)
 
 

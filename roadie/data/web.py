@@ -1,23 +1,24 @@
-"""Tables over http(s), with the standard library: time-outs, a few retries, credentials for one host only."""
+"""Tables over http(s): a few retries, and a login from netrc for one host only."""
 
 import base64
 import http.client
 import logging
-import shutil
+import netrc
+import os
 import ssl
 from pathlib import Path
-from typing import IO
-from urllib.error import HTTPError, URLError
-from urllib.parse import SplitResult, quote, unquote, urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.parse import SplitResult, quote, urlsplit
+from urllib.request import Request
 
 import stamina
 
-from roadie.data.sources import redact
+from roadie.addresses import redact
 from roadie.errors import DataError
+from roadie.http import Http, HttpError, Redirects, TooLargeError
 
 ATTEMPTS = 4
 TIMEOUT = 30.0  # seconds, for every wait on the socket
+LARGEST = 8 << 30  # bytes of a table: a source without end is not to fill the disk
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 REFUSED = frozenset({401, 403, 407})
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -32,8 +33,8 @@ class TransientError(Exception):
 def download(source: str, name: str, folder: Path) -> str:
     """Fetch the file `name` of the web folder `source` into `folder` and return its address without secrets.
 
-    Proxies are those of the usual variables (HTTPS_PROXY, NO_PROXY). Plain http is allowed, for it is common
-    inside a cluster, and logged as a warning when it leaves this machine.
+    Proxies are those of the usual variables (HTTPS_PROXY, NO_PROXY), the login is that of netrc. Plain http is
+    allowed, for it is common inside a cluster, and logged as a warning when it leaves this machine.
 
     Raises:
         DataError: the address is malformed, or the server refuses, lacks the file or keeps failing.
@@ -67,59 +68,55 @@ def _address_of(source: str, name: str) -> SplitResult:
 
 def _fetch(address: SplitResult, uri: str, path: Path) -> None:
     part = path.with_name(path.name + ".part")
-    # Errors are not chained: urllib's own may hold the address with its password or signature.
     try:
-        opener = build_opener(_Redirects)
-        with opener.open(_request(address), timeout=TIMEOUT) as response, part.open("wb") as file:
-            shutil.copyfileobj(response, file)
-            expected = int(response.headers.get("Content-Length", file.tell()))
-            if file.tell() < expected:  # which http.client, reading in pieces, does not notice
-                raise TransientError(f"the connection broke off after {file.tell():,} of {expected:,} bytes")
-    except HTTPError as error:
+        with part.open("wb") as file:
+            Http(Redirects.OUTWARDS).save(_request(address, uri), file, TIMEOUT, LARGEST)
+    except TooLargeError as error:
+        raise DataError(f"{uri} is not read to its end: {error}; name a smaller table, or one in S3") from None
+    except HttpError as error:
         raise _explain(error, uri) from None
-    except (OSError, http.client.HTTPException) as error:
-        reason = error.reason if isinstance(error, URLError) else error
-        if isinstance(reason, ssl.SSLCertVerificationError):
-            raise DataError(
-                f"The certificate of {uri} is not trusted ({reason.verify_message}); "
-                "name its authority's file in SSL_CERT_FILE"
-            ) from None
-        raise TransientError(getattr(reason, "strerror", None) or str(reason) or type(reason).__name__) from None
+    except OSError as error:
+        raise DataError(f"{uri} cannot be written to {path.parent} ({error.strerror}); give it room") from None
     part.replace(path)
 
 
-def _explain(error: HTTPError, uri: str) -> Exception:
-    answer = f"HTTP {error.code} {error.reason}".rstrip()
-    if error.code in TRANSIENT:
-        return TransientError(answer)
-    if error.code in REFUSED:
-        return DataError(f"{uri} is refused ({answer}); give an address with credentials that may read it")
-    if error.code in (http.client.NOT_FOUND, http.client.GONE):
-        return DataError(f"{uri} is not there ({answer}); the address must be of the folder that holds it")
-    return DataError(f"{uri} cannot be had ({answer}); check the address")
+def _explain(error: HttpError, uri: str) -> Exception:
+    if isinstance(error.cause, ssl.SSLCertVerificationError):
+        return DataError(
+            f"The certificate of {uri} is not trusted ({error.cause.verify_message}); "
+            "name its authority's file in SSL_CERT_FILE"
+        )
+    if not error.status or error.status in TRANSIENT:
+        return TransientError(error.why)
+    if error.status in REFUSED:
+        return DataError(f"{uri} is refused ({error.why}); name a netrc file that has the host's login in NETRC")
+    if error.status in (http.client.NOT_FOUND, http.client.GONE):
+        return DataError(
+            f"{uri} is not there ({error.why}); the address must be of the folder that holds it, "
+            "as one file: a folder of parts cannot be listed over the web, only in S3"
+        )
+    return DataError(f"{uri} cannot be had ({error.why}); check the address")
 
 
-def _request(address: SplitResult) -> Request:
-    host = address.netloc.rpartition("@")[2]
-    request = Request(address._replace(netloc=host).geturl())  # noqa: S310  (http or https only)
-    if address.username:
-        pair = f"{unquote(address.username)}:{unquote(address.password or '')}"
+def _request(address: SplitResult, uri: str) -> Request:
+    request = Request(address.geturl())  # noqa: S310  (http or https only)
+    if login := _login(address.hostname or ""):
+        if address.scheme == "http" and address.hostname not in LOOPBACK:
+            raise DataError(f"The password for {uri} would go over plain http, where all can read it; use https")
         # Unredirected: urllib would otherwise hand the password to whatever host a redirect names.
-        request.add_unredirected_header("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")
+        request.add_unredirected_header("Authorization", f"Basic {base64.b64encode(login.encode()).decode()}")
     return request
 
 
-class _Redirects(HTTPRedirectHandler):
-    """Follows redirects over http and https, never from https to http; credentials stay with their origin."""
-
-    def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
-    ) -> Request | None:
-        old, new = urlsplit(req.full_url), urlsplit(newurl)
-        if new.scheme not in ("https", old.scheme):
-            raise HTTPError(req.full_url, code, f"redirected to {new.scheme}", headers, fp)
-        request = super().redirect_request(req, fp, code, msg, headers, newurl)
-        credentials = req.unredirected_hdrs.get("Authorization")
-        if request and credentials and (old.scheme, old.netloc) == (new.scheme, new.netloc):
-            request.add_unredirected_header("Authorization", credentials)
-        return request
+def _login(host: str) -> str:
+    """USER:PASSWORD of a host in the user's netrc file (curl's and git's), or nothing."""
+    path = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
+    if not path.is_file():
+        return ""
+    try:
+        found = netrc.netrc(path).authenticators(host)
+    except (netrc.NetrcParseError, OSError, UnicodeDecodeError):
+        raise DataError(
+            f"{path} cannot be read as a netrc file; write `machine HOST login USER password WORD`"
+        ) from None
+    return f"{found[0]}:{found[2]}" if found else ""

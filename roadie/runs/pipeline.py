@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from roadie.addresses import refuse_secrets
 from roadie.errors import UsageError
 
 SHIPPED = Path(__file__).resolve().parent.parent / "_shipped"
@@ -124,7 +125,8 @@ def parse_arguments(pipeline: Pipeline, pairs: Sequence[str]) -> dict[str, Any]:
     A structure is JSON or ``@file.yaml``; ``name.key=value`` sets one entry of its default, or of what stood before.
 
     Raises:
-        UsageError: a pair has no '=', names no parameter of the pipeline, or its value is not of the parameter's type.
+        UsageError: a pair has no '=', names no parameter of the pipeline, or its value is not of the parameter's type;
+            or holds a password, a token or a signature.
     """
     arguments: dict[str, Any] = {}
     for pair in pairs:
@@ -146,6 +148,7 @@ def parse_arguments(pipeline: Pipeline, pairs: Sequence[str]) -> dict[str, Any]:
     missing = [name for name, each in pipeline.parameters.items() if each.required and name not in arguments]
     if missing:
         raise UsageError(f"the pipeline {pipeline.name} needs {', '.join(missing)}: give each with -p name=value")
+    refuse_secrets(arguments)
     return arguments
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from roadie.triggers.credentials import redact
+from roadie.addresses import redact
 from roadie.triggers.durations import parse_duration
 
 # What a template in `parameters` may name, besides {labels.NAME}; a name that the event does not have is empty.

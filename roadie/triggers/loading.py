@@ -9,11 +9,11 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from roadie.addresses import found_in
 from roadie.errors import TriggerError, UsageError
 from roadie.runs import Parameter, Pipeline, StepImage, load_pipeline, require_real_places
 from roadie.triggers import placeholders, secrets
 from roadie.triggers.config import NAMES, Config, Model, Runs, Strict
-from roadie.triggers.credentials import found_in
 
 # Parameters that every run is given, where its pipeline has them.
 GIVEN = frozenset({"trigger", "model_name"})

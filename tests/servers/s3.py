@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 ACCESS_KEY = "roadie-test"
+DOMAIN = "store.test"  # at which buckets have hosts of their own; no name server knows it
 SECRET_KEY = "a-secret-that-must-never-be-printed"
 
 
@@ -47,7 +48,7 @@ class S3Server:
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
             region_name="us-east-1",
-            config=Config(s3={"addressing_style": "path"}, retries={"mode": "standard", "max_attempts": 8}),
+            config=Config(proxies={}, s3={"addressing_style": "path"}, retries={"mode": "standard", "max_attempts": 8}),
         )
         return client
 
@@ -87,6 +88,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     command += [
         f"-s3.config={folder / 'identities.json'}",
         f"-s3.port={port}",
+        f"-s3.domainName={DOMAIN}",
         f"-s3.port.grpc={free_port()}",
     ]
     # Its sockets go where the rest goes; by default they stay behind in /tmp.

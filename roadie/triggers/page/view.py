@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
+from roadie.addresses import redact
 from roadie.gitops import Deployment
-from roadie.triggers.credentials import redact
 from roadie.triggers.journal.rows import Decided, Details, Entry, RunRow
 from roadie.triggers.page import words
 from roadie.triggers.page.words import Commit, Moment

@@ -1,37 +1,11 @@
-"""What a source may be, and what is never shown of it."""
+"""What a source may be."""
 
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from roadie import data
-from roadie.data.sources import redact
-from roadie.errors import DataError
-
-
-@pytest.mark.parametrize(
-    ("source", "shown"),
-    [
-        ("sample", "sample"),
-        ("charts/2023-12", "charts/2023-12"),
-        ("s3://bucket/some/prefix", "s3://bucket/some/prefix"),
-        ("https://host:8443/a@b/c", "https://host:8443/a@b/c"),
-        ("https://[::1]:8443/charts", "https://[::1]:8443/charts"),
-        ("https://me:secret@host/charts?sig=secret#secret", "https://host/charts"),
-        ("https://me:secret@host?sig=a@b", "https://host"),
-        ("https://me:sec/ret@host/charts", "https://..."),
-        ("https://me:sec?ret@host/charts", "https://..."),
-    ],
-)
-def test_what_may_be_secret_is_left_out_of_a_source(source: str, shown: str) -> None:
-    assert redact(source) == shown
-
-
-@given(secret=st.text(st.characters(exclude_characters="/?#@", codec="utf-8"), min_size=8))
-def test_no_password_and_no_signature_survives(secret: str) -> None:
-    assert redact(f"https://me:{secret}@host/charts?sig={secret}") == "https://host/charts"
+from roadie.errors import DataError, UsageError
 
 
 def test_a_missing_folder_is_named_with_what_could_be_given(tmp_path: Path) -> None:
@@ -39,10 +13,9 @@ def test_a_missing_folder_is_named_with_what_could_be_given(tmp_path: Path) -> N
         data.load_charts("nowhere", tmp_path / "examples.parquet")
 
 
-def test_a_source_of_an_unknown_kind_is_refused_without_its_password(tmp_path: Path) -> None:
-    with pytest.raises(DataError) as caught:
-        data.load_charts("gs://me:secret@bucket/charts", tmp_path / "examples.parquet")
-    assert str(caught.value).startswith("Roadie does not read sources like gs://bucket/charts; give sample")
+def test_a_source_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="Roadie does not read sources like gs://bucket/charts; give sample"):
+        data.load_charts("gs://bucket/charts", tmp_path / "examples.parquet")
 
 
 def test_a_folder_that_lacks_a_table_names_it(tmp_path: Path) -> None:
@@ -69,8 +42,10 @@ def test_a_single_table_that_is_not_there_is_named(source: str, tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_password_of_a_single_table_is_not_shown(tmp_path: Path) -> None:
+def test_the_password_of_a_source_is_refused_and_not_shown(tmp_path: Path) -> None:
     for source in ("gs://me:secret@bucket/holdout", "https://me:sec?ret@host/x", "https://me:sec/ret@host:port/x"):
-        with pytest.raises(DataError) as caught:
-            data.fetch_table(source, tmp_path / "holdout.parquet")
-        assert "sec" not in str(caught.value)
+        for bring in (data.fetch_table, data.load_charts):
+            with pytest.raises(UsageError, match="password") as caught:
+                bring(source, tmp_path / "holdout.parquet")
+            assert "ret@" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []

@@ -87,6 +87,15 @@ def test_a_wrong_pair_is_named_with_what_is_wanted(pair: str, sentence: str) -> 
     assert sentence in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "pair", ["name=https://me:hunter2@host/charts", 'gate={"fixed": "https://host/x?X-Amz-Signature=hunter2"}']
+)
+def test_a_password_or_signature_among_the_parameters_is_refused_before_anything_starts(pair: str) -> None:
+    with pytest.raises(UsageError, match="holds a password, token or signature") as refused:
+        parse_arguments(TYPED, [pair])
+    assert "hunter2" not in str(refused.value)
+
+
 def test_a_required_parameter_that_is_missing_is_named(tmp_path: Path) -> None:
     required = pipeline_with()
     required.spec["root"]["inputDefinitions"]["parameters"]["charts"] = {"parameterType": "STRING"}

@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from roadie.triggers.credentials import found_in, redact
+from roadie.addresses import found_in, redact, refuse_secrets
+from roadie.errors import UsageError
 
 SECRETS = [
     ("https://ada:hunter2@store.example.com/charts", "https://***@store.example.com/charts"),
@@ -63,3 +64,11 @@ def test_other_addresses_stay_as_they_are(text: str) -> None:
 )
 def test_a_parameter_may_be_a_secret_by_its_name(name: str, value: Any, secret: bool) -> None:
     assert bool(list(found_in(name, value))) == secret
+
+
+def test_a_parameter_with_a_secret_is_refused_by_its_name_alone() -> None:
+    refuse_secrets({"charts": "s3://charts/2023-12", "split": {"share": 0.2}})
+    for parameters in ({"charts": "https://me:hunter2@host/x"}, {"charts": {"deep": "https://host/x?sig=hunter2"}}):
+        with pytest.raises(UsageError, match=r"charts holds a password.* put it into a secret") as refused:
+            refuse_secrets(parameters)
+        assert "hunter2" not in str(refused.value)

@@ -1,11 +1,13 @@
-"""Passwords and signatures in addresses: refused where the configuration would hand one to a run, hidden on the page.
+"""Passwords and signatures in addresses: refused where a run would be given one, hidden wherever text is shown.
 
-Parameters of a run are no secrets: they stand in its log, in the journal, and in Kubeflow's own pages.
+Parameters of a run are no secrets: they stand in its log, in the receiver's journal, and in Kubeflow's own pages.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from roadie.errors import UsageError
 
 # What comes after "//" in an address of the web, up to the "@" before its host; a user alone counts, it may be a token.
 _IN_WEB = re.compile(r"(?<=://)(?<=http://|ttps://)(?:[^\s/?#@]+|[^\s/?#:@]*:(?!\d{1,5}(?:[/?#]|$))[^\s@]*)(?=@)", re.I)
@@ -41,3 +43,15 @@ def found_in(name: str, value: Any) -> Iterator[str]:
             yield f"{name} is a secret"
         elif redact(value) != value:
             yield "holds a password, token or signature"
+
+
+def refuse_secrets(parameters: Mapping[str, Any]) -> None:
+    """Let no run begin with a secret among its parameters.
+
+    Raises:
+        UsageError: one of them holds a password, token or signature; the sentence names the parameter alone.
+    """
+    for name, value in parameters.items():
+        for what in found_in(name, value):
+            told = what if what.startswith(f"{name} ") else f"{name} {what}"
+            raise UsageError(f"{told}, and all who may see a run see its parameters: put it into a secret instead")
