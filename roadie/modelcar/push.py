@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +20,7 @@ from roadie.modelcar.documents import Descriptor, Document
 from roadie.modelcar.files import scan
 from roadie.modelcar.image import Base, ModelImage, compose, essence, full_annotations, layer_descriptor
 from roadie.modelcar.layers import Layer, plan
+from roadie.modelcar.memory import Memory
 from roadie.modelcar.opening import open_store
 from roadie.modelcar.reference import Reference, parse_reference
 from roadie.modelcar.retry import CancelledError, is_hidden
@@ -115,6 +116,7 @@ class Work:
     stop: threading.Event
     # Layers that are most often there already are worth a hash before anything is sent; so are small ones always.
     hash_first: bool = False
+    memory: Memory = field(default_factory=Memory)
 
     def run(self, similar: Reference | None, *, move_tag: bool) -> Pushed:
         """Compare when the tag stands and may not move, otherwise send; the tag is written last."""
@@ -129,6 +131,7 @@ class Work:
         image = self._compose(digests) if first else None
         blobs, sent = self._send_blobs(digests, image.configs if image else (), sizes)
         self.models.finish()
+        self.memory.prune()
         if image is None:
             image = self._compose([blob.digest for blob in blobs])
             sent += sum(blob.sent for blob in self._all(self._config_tasks(image.configs)))
@@ -191,9 +194,11 @@ class Work:
 
     def _send_layer(self, layer: Layer, digest: str, sizes: Collection[int]) -> Blob:
         """Hash first what is small or may be there already; everything else is hashed while it is sent."""
-        if not digest and (layer.size <= SMALL_BLOB or layer.size in sizes):
+        if not digest and (layer.size <= SMALL_BLOB or layer.size in sizes or self.memory.has(layer)):
             digest = self._hash(layer)
-        return self.store.put(layer, digest, self.report)
+        blob = self.store.put(layer, digest, self.report)
+        self.memory.add(layer)
+        return blob
 
     def _send_base_layer(self, blob: Descriptor) -> Blob:
         assert self.base_store is not None

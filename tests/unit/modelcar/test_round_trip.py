@@ -1,5 +1,6 @@
 """Any directory comes back as it was, and the same directory is the same image, through an OCI layout on disk."""
 
+import mmap
 import os
 import subprocess
 from pathlib import Path
@@ -137,3 +138,19 @@ def test_annotations_have_short_names_and_unknown_ones_are_refused(tmp_path: Pat
     assert wanted.items() <= image.labels.items()
     with pytest.raises(UsageError, match="'verison' is no annotation"):
         modelcar.push(tmp_path / "model", f"oci:{tmp_path}/a:v2", annotations={"verison": "7"})
+
+
+def test_what_is_written_through_a_mapping_is_what_is_pushed(tmp_path: Path) -> None:
+    """The second write to a page changes none of a file's times: nothing but its bytes tells."""
+    (tmp_path / "model").mkdir()
+    weights = tmp_path / "model/weights"
+    weights.write_bytes(bytes(9 << 20))
+    pushed = []
+    with weights.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[0] = 1
+        for number in (2, 3):
+            mapped[0] = number
+            pushed.append(modelcar.push(tmp_path / "model", f"oci:{tmp_path}/layout:v{number}", base="none"))
+    assert pushed[0].digest != pushed[1].digest
+    modelcar.pull(pushed[1].reference, tmp_path / "back")
+    assert (tmp_path / "back/weights").read_bytes()[0] == 3
