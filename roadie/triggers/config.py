@@ -141,6 +141,8 @@ class Page(Strict):
 
     password: Secret | None = None
     """Its password; anyone may read the page without one."""
+    hosts: tuple[str, ...] = ()
+    """Names by which it is asked for where it listens on a loopback address and has no password, besides localhost."""
 
 
 class Alertmanager(Strict):

@@ -316,6 +316,19 @@ def test_alerts_with_bad_credentials_are_refused(receiver: Receiver, credentials
     assert receiver.counted('roadie_requests_refused_total{source="alertmanager",status="401"}')
 
 
+def test_whoever_guesses_has_to_wait_and_nobody_else(tmp_path: Path) -> None:
+    def seconds(token: str, status: int) -> float:
+        began = time.monotonic()
+        given = {**JSON, "Authorization": f"Bearer {token}"}
+        assert receiver.send("POST", "/hooks/alertmanager", ALERT, given)[0] == status
+        return time.monotonic() - began
+
+    with receiving(tmp_path) as receiver:
+        assert min(seconds("wrong", 401) for _ in range(20)) < 0.9
+        assert seconds("wrong", 401) >= 1.0
+        assert seconds(SECRET, 200) < 0.9
+
+
 @pytest.mark.parametrize(
     ("body", "why"),
     [

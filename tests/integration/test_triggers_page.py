@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from roadie.errors import TriggerError
-from roadie.triggers.config import Config, Listen
+from roadie.triggers.config import Config, Listen, Page
 from roadie.triggers.events import Event
 from roadie.triggers.journal.journal import Journal
 from roadie.triggers.journal.recorder import Recorder
@@ -389,3 +389,16 @@ def test_a_journal_of_2000_events_is_turned_page_by_page_and_quickly(tmp_path: P
     assert told == [str(number) for number in reversed(range(2000))]
     assert of_jukebox == [str(number) for number in reversed(range(0, 2000, 10))][:50]
     assert sorted(seconds)[len(seconds) // 2] < 0.05
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("localhost:8080", 200), ("127.0.0.1", 200), ("[::1]:80", 200), ("me.example", 200), ("evil.example:8080", 421)],
+)
+def test_a_name_that_somebody_bound_to_this_machine_does_not_open_the_page(host: str, status: int) -> None:
+    config = rows.CONFIG.model_copy(update={"page": Page(hosts=("me.example",))})
+    with served(config, rows.full(), rows.Known) as address:
+        connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=20)
+        connection.request("GET", "/", headers={"Host": host})
+        assert connection.getresponse().status == status
+        connection.close()

@@ -20,7 +20,7 @@ __all__ = ["Receipt", "Recorder"]
 
 _log = logging.getLogger(__name__)
 # Events of one message in one transaction.
-_AT_ONCE = 250
+_AT_ONCE = 1000
 _Written = tuple[list[list[Receipt]], list[Superseded]]
 
 
@@ -70,6 +70,9 @@ class Recorder:
         receipts: list[Receipt] = []
         for first in range(0, len(events), _AT_ONCE):
             receipts += await self._record(events[first : first + _AT_ONCE])
+        # Not before: who starts runs writes to the journal, too.
+        if any(verdict.action == "start" for receipt in receipts for verdict in receipt.verdicts):
+            self._accepted()
         return receipts
 
     async def _record(self, events: Sequence[Event]) -> list[Receipt]:
@@ -114,8 +117,6 @@ class Recorder:
             self._count(request, receipts)
         for each in superseded:
             self._metrics.held_back(each.model, "superseded")
-        if any(verdict.action == "start" for receipts in written for each in receipts for verdict in each.verdicts):
-            self._accepted()
         return True
 
     def _write(self, group: list[_Request]) -> _Written:

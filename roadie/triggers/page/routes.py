@@ -1,13 +1,17 @@
 """The page for people over HTTP: `GET /` and `GET /runs/KEY`, read only, behind a password where one is configured."""
 
+import asyncio
 import base64
 import binascii
+import contextlib
 import hmac
+import ipaddress
 import re
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -20,10 +24,11 @@ from roadie.triggers.config import Config
 from roadie.triggers.journal.rows import Details, Entry, RunRow
 from roadie.triggers.page import rendering, view, words
 from roadie.triggers.times import utc_now
+from roadie.triggers.web.auth import Guesses
 from roadie.triggers.web.hooks import note
 
 EVENTS, RUNS = 50, 12  # a page
-_AT_ONCE = 2
+_AT_ONCE = 2  # pages being made
 _USER = b"roadie"
 _NUMBER = re.compile(r"[0-9]{1,18}")  # within SQLite's integers
 _HEADERS = {
@@ -101,21 +106,26 @@ class _Pages:
         self._config, self._journal, self._deployed, self._clock = config, journal, deployed, clock
         self._repository = config.gitops.repository if config.gitops else ""
         # However many ask at once, hooks and probes go first.
-        self._turns = threading.BoundedSemaphore(_AT_ONCE)
+        self._makers = ThreadPoolExecutor(_AT_ONCE, "page")
+        self._guesses = Guesses()
         self._hooks = tuple(name for name, hook in config.hooks if hook)
 
-    def guarded(self, answer: Callable[[Request], Response]) -> Callable[[Request], Response]:
+    def guarded(self, answer: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
         """`answer` for those who may see it; what fails is said in a sentence, on a page."""
 
-        def endpoint(request: Request) -> Response:
+        async def endpoint(request: Request) -> Response:
+            if not self._is_meant(request):
+                message = "The page is not known by this name; add it to page.hosts in triggers.yaml."
+                return self._message(request, 421, "Somewhere else", message)
             try:
                 if self._may_see(request):
-                    with self._turns:
-                        return answer(request)
+                    return await asyncio.get_running_loop().run_in_executor(self._makers, answer, request)
             except TriggerError as error:
                 # Not on the page: who has no password would read it, too.
                 note(request, why=error)
                 return self._message(request, 503, "Not now", "The page cannot be made; the log says why.")
+            if request.headers.get("authorization"):
+                await self._guesses.wrong()
             challenge = {"WWW-Authenticate": 'Basic realm="roadie", charset="UTF-8"'}
             message = "Sign in as roadie, with the password that triggers.yaml names below page."
             return self._message(request, 401, "Who are you?", message, challenge)
@@ -192,11 +202,32 @@ class _Pages:
         frame = rendering.Frame(words.moment(now, now), home=self._frame(request, now, "").home)
         return _html(rendering.render_message(frame, title, message), status, headers)
 
+    def _is_meant(self, request: Request) -> bool:
+        """Whether it is asked by a name of this machine: another site's name may have been bound to its address."""
+        listen, page = self._config.listen.host, self._config.page
+        if page.password or not (listen == "localhost" or _is_loopback(listen)):
+            return True
+        try:
+            host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+        except ValueError:
+            return False
+        return host == "localhost" or host in page.hosts or _is_address(host)
+
     def _may_see(self, request: Request) -> bool:
         if not self._config.page.password:
             return True
         password = secrets.read(self._config.page.password)
         return hmac.compare_digest(_credentials(request), _USER + b":" + password.encode())
+
+
+def _is_address(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return bool(ipaddress.ip_address(host))
+    return False
+
+
+def _is_loopback(host: str) -> bool:
+    return _is_address(host) and ipaddress.ip_address(host).is_loopback
 
 
 def _credentials(request: Request) -> bytes:

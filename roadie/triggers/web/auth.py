@@ -5,13 +5,33 @@
   ``X-Gitea-Signature: <hex>``.
 """
 
+import asyncio
 import hashlib
 import hmac
+import time
 from collections.abc import Sequence
 
+# Wrong credentials in a minute that are answered at once; rotated secrets and typing errors are no more.
+_FREE, _MINUTE, _PAUSE = 20, 60.0, 1.0
 Headers = Sequence[tuple[bytes, bytes]]  # as ASGI has them: names in small letters
 
 SIGNED = {"github": (b"x-hub-signature-256",), "gitea": (b"x-hub-signature-256", b"x-gitea-signature")}
+
+
+class Guesses:
+    """Makes whoever guesses wait: after some wrong ones in a minute, each further one is answered a second later."""
+
+    def __init__(self) -> None:
+        self._since, self._count = float("-inf"), 0
+
+    async def wrong(self) -> None:
+        """Credentials were wrong; return when that may be said."""
+        now = time.monotonic()
+        if now - self._since > _MINUTE:
+            self._since, self._count = now, 0
+        self._count += 1
+        if self._count > _FREE:
+            await asyncio.sleep(_PAUSE)
 
 
 def may_send(source: str, headers: Headers, secret: str) -> bool:

@@ -48,7 +48,7 @@ class Hooks:
     def __init__(self, config: Config, recorder: Recorder, metrics: Metrics) -> None:
         self._recorder, self._metrics = recorder, metrics
         self._largest, self._seconds = config.listen.max_body_bytes, config.listen.seconds_to_send
-        self._bodies = Bodies(self._largest)
+        self._bodies, self._guesses = Bodies(self._largest), auth.Guesses()
         # One at a time: what a body takes in memory while it is understood is a multiple of it.
         self._parser = ThreadPoolExecutor(1, "parser")
 
@@ -58,8 +58,14 @@ class Hooks:
 
         async def handle(request: Request) -> Response:
             secret = _secret(hook)
-            _check_head(source, request, secret, self._largest)
-            return await self._store(request, await self._received(source, request, secret, never))
+            try:
+                _check_head(source, request, secret, self._largest)
+                message = await self._received(source, request, secret, never)
+            except RefusedError as error:
+                if error.status is HTTPStatus.UNAUTHORIZED:
+                    await self._guesses.wrong()
+                raise
+            return await self._store(request, message)
 
         return handle
 
