@@ -46,13 +46,18 @@ class Receiver:
         self._config.write_text(yaml.safe_dump(given))
         self.process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that it is started with."""
+        return {**os.environ, "HOOK_TOKEN": TOKEN, "PYTHONPATH": str(ROOT)}
+
     def start(self) -> None:
         """Start it, without waiting until it answers."""
         with (self._folder / f"{self._name}.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "roadie", "listen", "--config", str(self._config)],
                 cwd=self._folder,
-                env={**os.environ, "HOOK_TOKEN": TOKEN, "PYTHONPATH": str(ROOT)},
+                env=self.environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
