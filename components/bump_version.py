@@ -26,7 +26,7 @@ def bump_version(
 ):
     """Commit a version to an environment's values file, or open a pull request for it.
 
-    Changes the bytes of one scalar and nothing else; the digest is set, too, where the file has a key for it. The same
+    Changes the bytes of the version and, where the file has a key for it, of its digest, and nothing else. The same
     version twice makes no commit. With a source environment it is a promotion: exactly what that one holds is set here.
     A version that is not set, because another one has the last word, fails the step: that is never silent.
 

@@ -80,19 +80,20 @@ def test_the_unpacked_image_serves_probabilities(world: World, first: dict[str, 
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
 
 
-def test_each_commit_changes_one_scalar_and_its_trailers_lead_back(
+def test_each_commit_changes_the_version_and_its_digest_and_its_trailers_lead_back(
     world: World, first: dict[str, Any], clone: Path
 ) -> None:
     dataset = next(Path(first["folder"]).glob("artifacts/*/load-charts/dataset"))
     data_digest = subprocess.run(["sha256sum", dataset], check=True, capture_output=True, text=True).stdout.split()[0]
     for commit, file in zip(first["commits"], ("test/values.yaml", "stage/values.yaml"), strict=True):
-        assert git("-C", str(clone), "diff", "--numstat", f"{commit}^", commit).split() == ["1", "1", file]
+        assert git("-C", str(clone), "diff", "--numstat", f"{commit}^", commit).split() == ["2", "2", file]
         words = git("-C", str(clone), "diff", "--word-diff=porcelain", "-U0", f"{commit}^", commit).splitlines()
         changed = [line for line in words if line[:1] in "+-" and line[:3] not in ("+++", "---")]
-        assert changed == ["-latest", f'+"{first["version"]}"']
+        digest = first["image"].partition("@")[2]
+        assert changed == ["-latest", f'+"{first["version"]}"', '-""', f'+"{digest}"']
         trailers = git("-C", str(clone), "log", "-1", "--format=%(trailers:only,unfold)", commit).splitlines()
         named = dict(line.split(": ", 1) for line in trailers if line)
-        assert named["Roadie-Digest"] == first["image"].partition("@")[2]
+        assert named["Roadie-Digest"] == digest
         assert named["Roadie-Data"] == f"sha256:{data_digest}"
         assert named["Roadie-Trigger"] == "scenario"
         assert named["Roadie-Run"]
