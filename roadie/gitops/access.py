@@ -100,7 +100,7 @@ class Access:
         return variables | _as_config(settings)
 
     def _ssh_command(self, private: Path) -> str:
-        options = ["BatchMode=yes", "StrictHostKeyChecking=yes", "ConnectTimeout=20"]
+        options = ["BatchMode=yes", "StrictHostKeyChecking=yes", "ConnectTimeout=20", "ServerAliveInterval=20"]
         command = ["ssh"]
         if self.ssh_key:
             command += ["-i", str(private_copy(self.ssh_key, private / "ssh-key"))]

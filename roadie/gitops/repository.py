@@ -26,7 +26,7 @@ from roadie.gitops.signature import Signature
 HISTORY = 200  # how many commits back a run looks for what others have done
 # How far back a file's history is fetched: first as far as nearly always suffices, and then further where it must be.
 _FAR = 1_000
-_DEPTHS = (HISTORY, _FAR, 10_000, 100_000)
+_DEPTHS = (HISTORY, _FAR, 10_000)
 _HOOKS = 600  # seconds that a push may wait for a server's hooks
 _log = logging.getLogger(__name__)
 
@@ -115,7 +115,22 @@ class Repository:
         return self.raw(*arguments, stdin=stdin, env=env).decode(errors="surrogateescape").removesuffix("\n")
 
     def raw(self, *arguments: str, stdin: bytes | None = None, env: Mapping[str, str] = {}) -> bytes:
-        """Run one git command; its output as it is."""
+        """Run one git command; its output as it is. A server that is away is asked again while there is patience.
+
+        Nearly every command may ask the server: git fetches what was left out when it is wanted.
+        """
+        number = 0
+        while True:
+            try:
+                return self._once(*arguments, stdin=stdin, env=env)
+            except UnreachableError as error:
+                if not self.patience.wait(number):
+                    raise
+                if not number:
+                    _log.warning("%s; asking again for %.0f s", error, self.patience.left)
+                number += 1
+
+    def _once(self, *arguments: str, stdin: bytes | None = None, env: Mapping[str, str] = {}) -> bytes:
         try:
             return self._place.run(self._root, *arguments, stdin=stdin, env={**self._variables, **env})
         except CommandError as failed:
@@ -146,27 +161,12 @@ class Repository:
                 return
 
     def _fetch(self, *options: str, branch: str = "") -> None:
-        """Fetch the branch, or another one; a server that is away is asked again while there is patience."""
-        source = f"refs/heads/{branch or self.branch}"
-        self._ask("fetch", "--quiet", "--no-tags", *options, "origin", source)
-
-    def _ask(self, *arguments: str) -> str:
-        """Run a git command that only reads from the server, and again while the server is away."""
-        number = 0
-        while True:
-            try:
-                return self.run(*arguments)
-            except UnreachableError as error:
-                if not self.patience.wait(number):
-                    raise
-                if not number:
-                    _log.warning("%s; asking again for %.0f s", error, self.patience.left)
-                number += 1
+        self.run("fetch", "--quiet", "--no-tags", *options, "origin", f"refs/heads/{branch or self.branch}")
 
     def landed(self, commit: str) -> bool | None:
         """Whether the branch has `commit` by now; None when that cannot be told."""
         try:
-            self.run("fetch", "--quiet", "--no-tags", self._filter, "origin", f"refs/heads/{self.branch}")
+            self._once("fetch", "--quiet", "--no-tags", self._filter, "origin", f"refs/heads/{self.branch}")
             return self.contains(commit, self._fetched())
         except GitOpsError:
             return None
@@ -237,7 +237,7 @@ class Repository:
         lease = f"--force-with-lease={target}:{replacing}"
         # A server's hooks may take minutes before it says a word.
         patient = ("-c", f"http.lowSpeedTime={_HOOKS}")
-        self.run(*patient, "push", "--quiet", "--porcelain", lease, "origin", f"{commit}:{target}")
+        self._once(*patient, "push", "--quiet", "--porcelain", lease, "origin", f"{commit}:{target}")
 
     def diff(self, old: str, new: str) -> str:
         """The difference between two commits, as `git diff` shows it."""
@@ -340,7 +340,7 @@ class Repository:
     def head_of(self, branch: str) -> Commit | None:
         """The newest commit of another branch, with its parent; None when there is no such branch."""
         reference = f"refs/heads/{check_branch(branch)}"
-        listed = self._ask("ls-remote", "origin", reference)
+        listed = self.run("ls-remote", "origin", reference)
         if not listed:
             return None
         sha = listed.split(maxsplit=1)[0]
