@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from roadie.errors import GitOpsError
 from roadie.gitops.checks import check_file, check_message, check_value
 from roadie.gitops.history import SET
-from roadie.gitops.repository import Entry, Repository
+from roadie.gitops.remote import Entry
+from roadie.gitops.repository import Repository
 from roadie.gitops.values import get_scalar, has_key, set_scalar
 
 

@@ -41,7 +41,8 @@ def judge(
     rows = {edit: pasts[edit.file].rows(edit.key) for edit in edits if _may_matter(pasts[edit.file], edit, trailers)}
     if not again:
         for edit, theirs in rows.items():
-            if edit.value in standing(theirs, edit.key).bad:
+            # A digest goes with its version; that it came and went says nothing.
+            if not edit.only_if_present and edit.value in standing(theirs, edit.key).bad:
                 reason = (
                     f"{edit.record} was rolled back by a commit since; train a new version, or insist on this one"
                     " (roadie gitops bump --again)"

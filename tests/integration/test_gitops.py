@@ -45,7 +45,7 @@ def test_several_files_change_in_one_commit_or_none_does(git_server: GitServer, 
 
 
 def test_a_digest_is_set_only_where_its_key_stands(repo: str) -> None:
-    key = "applications.jukebox.values.digest"
+    key = "applications.jukebox.digest"
     digest = "sha256:" + "0" * 64
     done = bump(repo, [Edit(FILE, KEY, "2"), Edit(FILE, key, digest, only_if_present=True)])
     assert (digest in done.diff, read_value(repo, FILE, key).value) == (False, None)

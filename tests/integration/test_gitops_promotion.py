@@ -52,6 +52,7 @@ def test_a_deployment_says_in_its_trailers_what_it_came_from(git_server: GitServ
         "Roadie-Data: sha256:abc",
         "Roadie-Started: 2026-01-01T00:00:00Z",
         f"Roadie-Set: test/values.yaml:{KEY}.version=1.0",
+        f"Roadie-Set: test/values.yaml:{KEY}.digest={ONE}",
     ]
 
 

@@ -205,3 +205,14 @@ def test_stage_keeps_what_was_taken_back_there_out(work: Work) -> None:
     rollback(work.url, "jukebox", "stage")
     with pytest.raises(GitOpsError, match="v3 was rolled back"):
         promote(work.url, "jukebox")
+
+
+def test_a_digest_that_went_when_a_version_without_one_came_may_return(work: Work) -> None:
+    one = "sha256:" + "1" * 64
+    work.set("jukebox", 'latest\n      digest: ""', "source_ref")
+    work.commit()
+    work.push()
+    deploy(work.url, "v3", digest=one)
+    deploy(work.url, "v4")
+    bump(work.url, [Edit(FILE, KEY, "v5"), Edit(FILE, KEY.replace("version", "digest"), one, only_if_present=True)])
+    assert read_value(work.url, FILE, KEY.replace("version", "digest")).value == one
