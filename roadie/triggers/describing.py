@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from roadie.triggers.config import Config, Model
 from roadie.triggers.durations import said
 from roadie.triggers.rules.matching import wanted
+from roadie.triggers.senders.addresses import normalise
 
 _WHEN_ACTIVE = {
     "skip": "what comes meanwhile is held back",
@@ -24,6 +25,9 @@ def describe(config: Config) -> Iterator[str]:
         yield f"{name}: runs the pipeline {pipeline} {where}"
         for line in _model(name, model, alerts=config.hooks.alertmanager is not None):
             yield f"  {line}"
+        repository = model.parameters.get("gitops_repo")
+        if config.gitops and repository and normalise(str(repository)) != normalise(config.gitops.repository):
+            yield f"  commits to {repository}, while the page reads {config.gitops.repository} (gitops.repository)"
 
 
 def _model(name: str, model: Model, *, alerts: bool) -> Iterator[str]:

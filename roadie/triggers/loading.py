@@ -168,6 +168,10 @@ def _name_problems(value: Any, model: Model) -> Iterator[str]:
 
 def _choice_problems(name: str, value: Any) -> Iterator[str]:
     """What an event must not choose: a run's code, which of the namespace's secrets it gets, and to whom it is sent."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from _choice_problems(str(key), each)
+        return
     used = [each for each in placeholders.names_in(value) if each not in ("{", "}", "model")]
     if used and name.endswith(("_secret", "_config_map")):
         yield f"uses {{{used[0]}}}, but no event may choose a secret; write its name out"

@@ -90,6 +90,16 @@ def test_check_says_what_starts_what(tmp_path: Path, config: dict[str, Any]) -> 
     assert not (tmp_path / "journal.db").exists()
 
 
+def test_check_says_where_the_page_reads_another_repository_than_runs_commit_to(
+    tmp_path: Path, config: dict[str, Any]
+) -> None:
+    config["gitops"] = {"repository": "https://git.example.com/music/gitops.git"}
+    for repository, says in (("git@git.example.com:music/gitops", False), ("https://git.example.com/other.git", True)):
+        config["models"]["jukebox"]["parameters"] = {"gitops_repo": repository}
+        done = call([*write(tmp_path, config), "--check"])
+        assert (done.returncode, f"commits to {repository}, while the page reads" in done.stdout) == (0, says)
+
+
 def test_a_wrong_configuration_is_refused_before_anything_is_made(tmp_path: Path, config: dict[str, Any]) -> None:
     config["models"]["jukebox"]["cool_down"] = 6
     for more in ([], ["--check"]):

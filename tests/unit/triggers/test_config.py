@@ -311,6 +311,7 @@ def test_a_configuration_without_models_is_refused(here: Path) -> None:
         (f"{{gate: {{note: ['https://{SECRET}@git/x']}}}}", "gate: holds a password, token or signature"),
         (f"{{hyperparameters: {{password: {SECRET}}}}}", "hyperparameters: password is a secret; parameters"),
         ("{git_secret: '{labels.team}-git'}", "git_secret: uses {labels.team}, but no event may choose a secret"),
+        ("{gitops: {git_secret: '{labels.team}-git'}}", "gitops: uses {labels.team}, but no event may choose a secret"),
         ("{gitops_repo: 'https://git.{labels.region}/x.git'}", "gitops_repo: lets an event end the name of a host"),
         ("{gate: '{}'}", "gate: must be a mapping"),
         ("{hyperparameters: {since: 2026-01-01}}", "hyperparameters: must be a mapping"),
