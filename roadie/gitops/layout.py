@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 import roadie
 from roadie.errors import GitOpsError
+from roadie.gitops.process import Signals
 from roadie.gitops.signature import Signature
 
 REPOSITORIES = ("mlops-gitops", "mlops-helmcharts")
@@ -66,7 +67,7 @@ def create_bare(source_directory: Path, bare_path: Path) -> str:
     if bare_path.exists():
         raise GitOpsError(f"{bare_path} is there already; choose another path, or remove it")
     try:
-        with TemporaryDirectory(prefix="roadie-layout-") as work:
+        with Signals(), TemporaryDirectory(prefix="roadie-layout-") as work:
             shutil.copytree(source_directory, Path(work) / "files", symlinks=True)
             repo = Repo.init(Path(work) / "files", initial_branch="main")
             repo.git.update_environment(**Signature().people())

@@ -81,6 +81,8 @@ class Workplace:
     def __init__(self) -> None:
         self._signals = Signals()
         self._git: Any = None
+        self._lock: int | None = None
+        self.folder = Path()
 
     def __enter__(self) -> "Workplace":
         self._signals.__enter__()
@@ -90,9 +92,11 @@ class Workplace:
                 self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
                 self._lock = os.open(self.folder, os.O_RDONLY)
                 fcntl.flock(self._lock, fcntl.LOCK_EX)
-        except OSError as error:
-            self._signals.__exit__()
-            raise no_room(error) from None
+        except BaseException as error:
+            self.__exit__()
+            if isinstance(error, OSError):
+                raise no_room(error) from None
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -100,8 +104,10 @@ class Workplace:
             with self._signals.held():
                 if self._git is not None:
                     self._git.clear_cache()
-                shutil.rmtree(self.folder, ignore_errors=True)
-                os.close(self._lock)
+                if self.folder.name:
+                    shutil.rmtree(self.folder, ignore_errors=True)
+                if self._lock is not None:
+                    os.close(self._lock)
         finally:
             self._signals.__exit__()
 

@@ -7,6 +7,7 @@ import pytest
 
 from roadie.errors import GitOpsError
 from roadie.gitops import Edit, bump, deployed, promote, rollback, status
+from tests.servers.git_http import git
 from tests.servers.git_work import FILE, Work, deploy, key_of
 
 ONE, TWO = "sha256:" + "1" * 64, "sha256:" + "2" * 64
@@ -213,3 +214,21 @@ def test_a_first_version_has_nothing_to_go_back_to(work: Work, first: str) -> No
         rollback(work.url, "jukebox", "test")
     work.pull()
     assert work.git("rev-parse", "main^") == tip
+
+
+@pytest.mark.parametrize("filters", ["true", "false"])
+def test_a_version_of_long_ago_is_found_with_its_commit_and_the_one_before(work: Work, filters: str) -> None:
+    git("-C", work.url, "config", "uploadpack.allowFilter", filters)
+    deploy(work.url, "v1", digest=ONE)
+    work.pull()
+    work.noise(230)
+    work.push()
+    set_by = deploy(work.url, "v2", digest=TWO).commit
+    work.pull()
+    work.noise(230)
+    work.push()
+    now = deployed(work.url, "test", "jukebox")
+    assert now and (now.version, now.digest, now.commit) == ("v2", TWO, set_by)
+    rollback(work.url, "jukebox", "test")
+    now = deployed(work.url, "test", "jukebox")
+    assert now and (now.version, now.digest) == ("v1", ONE)

@@ -1,6 +1,5 @@
 """What was taken back does not come back by itself, and messages are believed where the file bears them out."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,19 +77,7 @@ def by_a_merged_review(work: Work) -> None:
 
 def long_ago(work: Work) -> None:
     by_hand(work)
-    noise(work, 205)
-
-
-def noise(work: Work, commits: int) -> None:
-    """Commits about other things."""
-    lines = []
-    for number in range(commits):
-        lines += ["commit refs/heads/noise", "committer A <a@example.com> 1800000000 +0000", "data 1", "x"]
-        lines += [] if number else [f"from {work.git('rev-parse', 'HEAD')}"]
-        lines += ["M 100644 inline noise", f"data {len(str(number))}", str(number), ""]
-    command = ["git", "-C", str(work.folder), "fast-import", "--quiet"]
-    subprocess.run(command, input="\n".join(lines).encode(), check=True)
-    work.git("merge", "--quiet", "--ff-only", "noise")
+    work.noise(205)
 
 
 WAYS = [

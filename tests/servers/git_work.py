@@ -1,6 +1,7 @@
 """A bare repository on disk with the values of two models, and a clone in which people work on it by hand."""
 
 import re
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,17 @@ class Work:
         """Set a version on the branch that is checked out, and commit."""
         self.set(model, version)
         return self.commit(message)
+
+    def noise(self, commits: int) -> None:
+        """Commits about other things."""
+        lines = []
+        for number in range(commits):
+            lines += ["commit refs/heads/noise", "committer A <a@example.com> 1800000000 +0000", "data 1", "x"]
+            lines += [] if number else [f"from {self.git('rev-parse', 'HEAD')}"]
+            lines += ["M 100644 inline noise", f"data {len(str(number))}", str(number), ""]
+        command = ["git", "-C", str(self.folder), "fast-import", "--quiet"]
+        subprocess.run(command, input="\n".join(lines).encode(), check=True)
+        self.git("merge", "--quiet", "--ff-only", "noise")
 
 
 def deploy(
