@@ -7,9 +7,11 @@ is ever visible. `resolve` tells the digest behind a tag, `inspect` describes an
 or `oci:DIR@sha256:...`.
 
 How a push goes: files.py lists, layers.py plans tar layers that exist only while they are read, base.py finds what to
-put them on, image.py composes the documents, push.py decides what has to travel; registry.py (with upload.py, auth.py,
-transport.py) and layout.py are the two kinds of place. A pull believes nothing: blobs.py proves a blob before unpack.py
-looks into it. A model is pushed and pulled with the standard library alone, so that a step starts at once.
+put them on, image.py composes the documents, push.py decides what has to travel; registry.py (with repository.py,
+upload.py, auth.py, transport.py) and layout.py are the two kinds of place, retry.py has the patience for the first. A
+pull believes nothing: blobs.py proves a blob before unpack.py looks into it. A model is pushed and pulled with the
+standard library alone, so that a step starts at once. Who may push what is the registry's to say, and nothing is signed
+here: digests decide, tags only name.
 
 `push_steps` makes the other kind of image, the one that steps run in, from what is installed here; see steps/.
 """

@@ -65,7 +65,8 @@ def find_champion(
     from roadie import modelcar
 
     environment = _choose(files, environment)
-    modelcar.check_repository(image)
+    if image:  # a run that pushes nothing may have none
+        modelcar.check_repository(image)
     held = _held(repository, files[environment], environment, key, branch)
     digest = _digest_of(held, files[environment], f"{key}.version", image)
     directory.mkdir(parents=True, exist_ok=True)

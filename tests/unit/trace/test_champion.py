@@ -64,6 +64,10 @@ def test_a_mapping_without_a_version_has_no_champion(tmp_path: Path, image: str)
     assert champion(repository(tmp_path, "v1"), image, tmp_path / "out", "applications.jukebox").version == ""
 
 
+def test_a_run_that_pushes_nothing_needs_no_image(tmp_path: Path) -> None:
+    assert champion(repository(tmp_path, '""'), "", tmp_path / "out").version == ""
+
+
 def test_a_path_that_leads_nowhere_is_an_error_before_anything_is_trained(tmp_path: Path, image: str) -> None:
     with pytest.raises(GitOpsError, match=r"applications\.other\.values\.version: .* check the path"):
         champion(repository(tmp_path, "v1"), image, tmp_path / "out", "applications.other.values")
