@@ -86,6 +86,6 @@ def test_under_all_attacks_at_once_the_receiver_stays_small_and_takes_the_next_h
     print(f"{len(seconds)} alerts, {max(seconds):.2f} s at most, {max(sizes) / MEBIBYTE:.0f} MiB, {done}")
     assert set(probes) == {200}
     # A machine that is busy with other things stretches single ones.
-    assert statistics.median(seconds) < MOST_SECONDS
+    assert statistics.quantiles(seconds, n=10)[-1] < MOST_SECONDS
     assert max(sizes) < MOST_RESIDENT
     assert done.keys() == set(KINDS)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,9 +19,25 @@ from roadie.triggers.times import utc_now
 __all__ = ["Receipt", "Recorder"]
 
 _log = logging.getLogger(__name__)
-# Events of one message in one transaction.
-_AT_ONCE = 1000
+# Events of one message in one transaction, and letters of their labels.
+_MOST_EVENTS, _MOST_LETTERS = 1000, 1_000_000
+# Events until the journal's size is looked at again; they take some megabytes at most.
+_BETWEEN_MEASUREMENTS = 100
 _Written = tuple[list[list[Receipt]], list[Superseded]]
+
+
+def _pieces(events: Sequence[Event]) -> Iterator[list[Event]]:
+    """The events of a message, as many at a time as are stored at once."""
+    piece: list[Event] = []
+    letters = 0
+    for event in events:
+        letters += sum(map(len, event.labels.values()))
+        if piece and (len(piece) == _MOST_EVENTS or letters > _MOST_LETTERS):
+            yield piece
+            piece, letters = [], 0
+        piece.append(event)
+    if piece:
+        yield piece
 
 
 @dataclass(frozen=True)
@@ -57,7 +73,7 @@ class Recorder:
         self._waiting: list[_Request] = []
         self._storing: asyncio.Task[None] | None = None
         self._writer = ThreadPoolExecutor(1, "recorder")
-        self._closed = False
+        self._closed, self._unmeasured = False, 0
 
     async def record(self, events: Sequence[Event]) -> list[Receipt]:
         """Store `events` and return a receipt for each, in their order, once all of them are on disk.
@@ -68,8 +84,8 @@ class Recorder:
             TriggerError: they cannot be stored. Those that were stay so, and are known when they are sent again.
         """
         receipts: list[Receipt] = []
-        for first in range(0, len(events), _AT_ONCE):
-            receipts += await self._record(events[first : first + _AT_ONCE])
+        for piece in _pieces(events):
+            receipts += await self._record(piece)
         # Not before: who starts runs writes to the journal, too.
         if any(verdict.action == "start" for receipt in receipts for verdict in receipt.verdicts):
             self._accepted()
@@ -123,7 +139,10 @@ class Recorder:
         with self._journal.writing() as connection:
             storing = Storing(connection, self._targets, self._clock())
             written = [[storing.store(event) for event in request.events] for request in group]
-        self._journal.shrink()
+        self._unmeasured += sum(map(len, written))
+        if self._unmeasured >= _BETWEEN_MEASUREMENTS:
+            self._journal.shrink()
+            self._unmeasured = 0
         return written, storing.superseded
 
     def _count(self, request: _Request, receipts: list[Receipt]) -> None:
