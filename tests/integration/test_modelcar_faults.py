@@ -564,3 +564,26 @@ def test_a_push_of_what_is_there_mends_a_manifest_that_got_lost(
     again = modelcar.push(model, name, access=patient())
     assert (again.digest, again.existed) == (pushed.digest, True)
     assert proxy.count("PUT", pushed.manifests[0]) == puts + 1
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_registry_that_does_not_tell_digests_in_headers_is_read(
+    proxy: FaultyRegistry,
+    registry: RegistryServer,
+    model: Path,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    moved: bool,
+) -> None:
+    name = reference(proxy, request)
+    if moved:
+        theirs = Fault(
+            "PATCH", "/blobs/", then=lambda: push_other(tmp_path, name.replace(proxy.host, registry.host)) and None
+        )
+        proxy.faults.append(theirs)
+    proxy.faults.append(Fault("HEAD", "/manifests/v1", times=9, status=200))
+    if moved:
+        with pytest.raises(ModelCarError, match=r"was set to sha256:\w+ by somebody else"):
+            modelcar.push(model, name)
+    else:
+        assert modelcar.push(model, name).digest == modelcar.resolve(name)
