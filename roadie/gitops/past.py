@@ -44,6 +44,7 @@ class Past:
         self._repository, self.file = repository, file
         self.steps = repository.steps(tip, file)
         self._value = cache(self._read)
+        self.rows = cache(self._rows)
 
     @property
     def whole(self) -> bool:
@@ -61,7 +62,7 @@ class Past:
         except GitOpsError:
             return None
 
-    def rows(self, key: str) -> list[Row]:
+    def _rows(self, key: str) -> list[Row]:
         """The values under `key`, newest first; what stood in a file that cannot be read is passed over.
 
         Raises:

@@ -155,6 +155,31 @@ def test_a_branch_that_is_deleted_meanwhile_is_not_made_anew(git_server: GitServ
     assert git("-C", str(bare), "for-each-ref") == ""
 
 
+def test_a_race_is_won_also_on_a_long_history(git_server: GitServer, tmp_path: Path) -> None:
+    work = Work.create(tmp_path)
+    work.noise(230)
+    work.push()
+    (git_server.root).mkdir(exist_ok=True)
+    (git_server.root / "long.git").symlink_to(work.url)
+    git("-C", work.url, "config", "http.receivepack", "true")
+    others: list[str] = []
+
+    def another_is_faster(method: str, path: str) -> int:
+        if "service=git-receive-pack" in path and len(others) < 3:
+            work.pull()
+            others.append(work.edit("wine", f"w{len(others)}"))
+            work.push()
+        return 0
+
+    git_server.trouble = another_is_faster
+    done = bump(f"{git_server.url}/long.git", [Edit(FILE, KEY, "2")])
+    assert (done.changed, len(others)) == (True, 3)
+    work.pull()
+    assert work.git("rev-list", "--count", "main") == str(1 + 230 + 3 + 1)
+    assert work.git("log", "--format=%H", "-2").split() == [done.commit, others[-1]]
+    assert len(git_server.requests) < 60
+
+
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """A real disk with next to no room."""
