@@ -9,7 +9,7 @@ from dataclasses import dataclass
 PATIENCE = 600.0
 # Where a person waits for the answer, or there is a next time anyway.
 SHORT = 20.0
-_LONGEST = 30.0
+_LONGEST, _LEAST = 30.0, 0.001
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class Patience:
 
     def _sleep(self, seconds: float) -> bool:
         left = self.left
-        if left <= 0:
+        # Less than a clock can be asked to let pass is nothing.
+        if left < _LEAST:
             return False
         self._clock.sleep(min(seconds, left))
         return True
