@@ -156,7 +156,7 @@ def verdict(past: list[Values | None], model: str) -> tuple[list[str], set[str]]
     return [version for version in undo[-2::-1] if version != "latest"], bad - {"latest"}
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(story=stories(), model=st.sampled_from(MODELS))
 def test_all_that_reads_a_history_agrees_with_the_file_over_time(
     tmp_path_factory: pytest.TempPathFactory, story: Story, model: str
