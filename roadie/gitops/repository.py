@@ -16,7 +16,7 @@ from roadie.gitops.signature import Signature
 
 HISTORY = 200  # how many commits back a run looks for what others have done
 # How far back a file's history is fetched: first as far as nearly always suffices, and then further where it must be.
-_FAR = 1_000
+_FAR = 2_000
 _DEPTHS = (HISTORY, _FAR, WHOLE)
 _HOOKS = 600  # seconds that a push may wait for a server's hooks
 
