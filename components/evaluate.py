@@ -21,7 +21,7 @@ def evaluate(
 ) -> str:
     """Score challenger and champion on the same holdout and decide.
 
-    The decision is promote, reject, inconclusive, or unchanged when both are the same bytes. A rejection is no
+    The decision is promote, reject, inconclusive, or unchanged when both answer alike. A rejection is no
     failure: the run ends well and deploys nothing.
 
     Args:
@@ -46,17 +46,18 @@ def evaluate(
     from roadie import data, evaluation
 
     deployed = Path(champion.path) / "model"
-    champion_model = deployed / "1" / "model.onnx"
+    champion_model = deployed / "1"
     trained_on = data.read_summary(deployed / data.SUMMARY) if dataset else None
     drift = data.drift(Path(dataset.path), trained_on) if dataset and trained_on else None
     result = evaluation.evaluate(
-        Path(challenger.path) / "1" / "model.onnx",
+        Path(challenger.path) / "1",
         champion_model if champion_model.exists() else None,
         Path(holdout.path),
         gate=gate,
         report=Path(report.path),
         columns=evaluation.Columns(**columns),
         champion_groups=deployed / evaluation.GROUPS_FILE,
+        challenger_groups=Path(challenger.path) / evaluation.GROUPS_FILE,
         drift=drift.to_report() if drift else None,
         samples=Path(samples.path),
         facts={

@@ -40,8 +40,9 @@ def train(
         print(training.to_markdown(scores))
         hyperparameters = dict(training.choose(scores).hyperparameters)
     trained = training.train(table, Path(model.path), hyperparameters=hyperparameters, seed=seed)
-    songs = data.read_examples(table)[data.GROUP]
-    (Path(model.path) / evaluation.GROUPS_FILE).write_bytes(evaluation.group_digests(songs))
+    rows = data.read_examples(table)
+    (Path(model.path) / evaluation.GROUPS_FILE).write_bytes(evaluation.group_digests(rows[data.GROUP]))
+    (Path(model.path) / evaluation.ROWS_FILE).write_bytes(evaluation.row_digests(rows.select(data.FEATURES)))
     model.framework = "onnx"
     model.metadata.update(
         sha256=trained.sha256,

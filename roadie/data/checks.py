@@ -1,5 +1,6 @@
 """The check of an examples table before anything is trained on it, and a report that reads."""
 
+import html
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,5 +130,5 @@ def _one_line(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """One line of text as a cell of a Markdown table, nothing in it being Markdown or HTML."""
-    return "`" + text.replace("`", "'").replace("|", "/") + "`"
+    """One line of text as a cell of a Markdown table, nothing in it being Markdown or HTML, whoever renders it."""
+    return "`" + html.escape(text.replace("`", "'").replace("|", "/"), quote=False) + "`"

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from roadie.evaluation.bootstrap import Comparison
@@ -20,7 +20,7 @@ class Check:
     """One bound on the challenger: a floor on a metric, or a limit on what it costs.
 
     sign is 1 when the value may not be lower than the bound, -1 when it may not be higher; where names the slice, and
-    is empty for the whole holdout.
+    is empty for the whole holdout. hint says what to do where it cannot be computed.
     """
 
     kind: Literal["floor", "limit"]
@@ -29,6 +29,7 @@ class Check:
     bound: float
     sign: int
     where: str = ""
+    hint: str = ""
 
     @property
     def passed(self) -> bool:
@@ -71,8 +72,10 @@ def check_floors(
     large = [part for part in slices if part.groups >= gate.slice_minimum_songs]
     for name, floor in gate.slice_floors.items():
         if not large:  # what cannot be looked at is not met
+            most = max((part.groups for part in slices), default=0)
             where = f"any {columns.label} of {gate.slice_minimum_songs:,} {columns.unit} or more"
-            yield check(name, math.nan, floor, where)
+            hint = f"the largest has {most:,}: set slice_minimum_songs to that or less, or leave slice_floors out"
+            yield replace(check(name, math.nan, floor, where), hint=hint)
         for part in large:
             yield check(name, part.challenger[name], floor, part.label)
 

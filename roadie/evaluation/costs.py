@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from roadie.evaluation.scoring import Model, to_matrix
 
@@ -17,7 +16,7 @@ SECONDS = 5.0  # after which a slow model gets no more rounds
 
 @dataclass(frozen=True)
 class Cost:
-    """A model file's size in bytes, and the median seconds it takes for one row; None when not measured."""
+    """The size of a model's files in bytes, and the median seconds it takes for one row; None when not measured."""
 
     bytes: int
     seconds: float | None = None
@@ -45,15 +44,5 @@ def _latencies(models: Sequence[Model], inputs: pl.DataFrame) -> list[float]:
         if number >= FEWEST_ROUNDS and time.perf_counter() > end:
             break
         for index, (model, matrix) in enumerate(zip(models, matrices, strict=True)):
-            fastest[index] = min(fastest[index], _round(model, matrix))
+            fastest[index] = min(fastest[index], model.median_seconds(matrix))
     return fastest
-
-
-def _round(model: Model, matrix: NDArray[np.float32]) -> float:
-    taken = []
-    for row in range(len(matrix)):
-        feed = model.feed(matrix[row : row + 1])
-        started = time.perf_counter()
-        model.run(feed)
-        taken.append(time.perf_counter() - started)
-    return float(np.median(taken))

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from roadie.errors import EvaluationError
 from roadie.evaluation.metrics import METRICS, SLICE_METRICS
 
+SECONDS = 600.0  # far below the hour that the step has, far above what the holdouts of a gate take
 IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -54,13 +55,20 @@ class GateConfig(BaseModel):
         gt=0,
         description="How many times the champion's median time per row is allowed; measured only when this is set.",
     )
+    maximum_seconds: float = Field(
+        default=SECONDS,
+        gt=0,
+        le=604_800,
+        description="What a model may take in all, until it has answered the whole holdout.",
+    )
     champion_unusable: Literal["fail", "floors"] = Field(
         default="fail",
         description="What a champion that cannot be scored means: fail the run, or let the floors decide alone.",
     )
     strict: bool = Field(
         default=False,
-        description="Decide nothing by songs that the champion was trained on, or when nobody knows whether it was.",
+        description="Decide nothing by songs that the champion was trained on, or when nobody knows whether it, or the "
+        "challenger, was. A challenger that was is rejected in any case.",
     )
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
 """What an evaluation found: the decision and all that led to it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from roadie.evaluation.costs import Cost
 from roadie.evaluation.decision import Decision
 from roadie.evaluation.gate import GateConfig
 from roadie.evaluation.holdout import Columns
+from roadie.evaluation.leakage import Seen
 from roadie.evaluation.metrics import Floats
 from roadie.evaluation.slices import Confusion, Slice
 
@@ -21,8 +22,9 @@ class Evaluation:
     `reference` is what the challenger was compared with: "champion", or "class prior" when nothing is deployed.
     `calibration` has a table for each of the two, [bins, (entries, mean confidence, share right)]; `costs` are by role;
     `curve` is the challenger's training loss per epoch, if its file tells. `seen` counts the groups that the champion
-    was trained on; None when nobody knows, or when there is no champion. `override` is the setting of the gate that
-    let the floors decide although there is a champion ("champion_unusable=floors"), and else empty.
+    was trained on; None when nobody knows, or when there is no champion; `leaks` has what is known of both, by role.
+    `override` is the setting of the gate that let the floors decide although there is a champion
+    ("champion_unusable=floors"), and else empty.
     """
 
     decision: Decision
@@ -42,6 +44,7 @@ class Evaluation:
     holdout_sha256: str
     challenger_sha256: str
     champion_sha256: str | None
+    leaks: Mapping[str, Seen] = field(default_factory=dict)
     override: str = ""
 
     @property
@@ -63,6 +66,10 @@ class Evaluation:
             values[f"improvement_{found.metric}"] = found.improvement
             values[f"improvement_{found.metric}_lower"] = found.lower
             values[f"improvement_{found.metric}_upper"] = found.upper
-        if self.seen is not None:
-            values["champion_seen_groups"] = self.seen
+        for role, seen in self.leaks.items():
+            values |= {
+                f"{role}_seen_{name}": count
+                for name, count in (("groups", seen.groups), ("rows", seen.rows))
+                if count is not None
+            }
         return {name: value for name, value in values.items() if np.isfinite(value)}

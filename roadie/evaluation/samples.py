@@ -31,10 +31,9 @@ def write_samples(model: Model, holdout: Holdout, path: Path, *, count: int = CO
 
 
 def _sample(model: Model, case: Any) -> dict[str, Any]:
-    feed = model.feed(case)
     tensors = [
         {"name": name, "shape": list(values.shape), "datatype": "FP32", "data": values.ravel().tolist()}
-        for name, values in feed.items()
+        for name, values in model.feed(case).items()
     ]
     request = {"inputs": tensors, "outputs": [{"name": OUTPUT}]}
-    return {"request": request, "outputs": model.run(feed).ravel().tolist()}
+    return {"request": request, "outputs": model.run(case).ravel().tolist()}

@@ -1,5 +1,6 @@
 """The default trainer: a small multi-layer perceptron."""
 
+import math
 import warnings
 from typing import Annotated, Literal
 
@@ -11,6 +12,7 @@ from sklearn.neural_network import MLPClassifier
 
 from roadie.training.hyperparameters import Fitted, Hyperparameters
 
+NEARLY_FULL = 0.9  # of a mini-batch, for the last one
 Width = Annotated[int, Field(ge=1, le=4096)]
 
 
@@ -29,7 +31,7 @@ class Mlp(Hyperparameters):
         description="Width of each hidden layer.",
     )
     epochs: int = Field(default=20, ge=1, le=10_000, description="Passes over the training songs.")
-    batch_size: int = Field(default=200, ge=1, le=1_000_000, description="Examples per gradient step.")
+    batch_size: int = Field(default=200, ge=1, le=1_000_000, description="Examples per gradient step, at most.")
     learning_rate: float = Field(default=3e-3, gt=0, le=1, description="Adam's initial learning rate.")
     l2: float = Field(default=0.6, ge=0, le=1e6, description="Penalty on the squared weights.")
 
@@ -43,7 +45,7 @@ class Mlp(Hyperparameters):
         """Fit for all epochs; the curve is the weighted training loss of each."""
         classifier = MLPClassifier(
             hidden_layer_sizes=self.hidden_layers,
-            batch_size=min(self.batch_size, len(labels)),
+            batch_size=even_batches(len(labels), self.batch_size),
             learning_rate_init=self.learning_rate,
             alpha=self.l2,
             max_iter=self.epochs,
@@ -54,3 +56,19 @@ class Mlp(Hyperparameters):
             warnings.simplefilter("ignore", ConvergenceWarning)
             classifier.fit(features, labels, sample_weight=weights)
         return Fitted(classifier, tuple(float(loss) for loss in classifier.loss_curve_))
+
+
+def even_batches(examples: int, most: int) -> int:
+    """The size of mini-batches, at most `most` and not much less, of which the last is about as large as the others.
+
+    scikit-learn divides the penalty by the weights of the mini-batch (1.9, _multilayer_perceptron.py, `_backprop`), so
+    that a last one of a few examples would get it a hundred times too strong, once an epoch.
+    """
+    most = min(most, examples)
+    largest = math.ceil(examples / math.ceil(examples / most))
+
+    def fullness(size: int) -> float:
+        return (examples % size or size) / size
+
+    sizes = range(largest, max(largest // 2, 1) - 1, -1)
+    return next((size for size in sizes if fullness(size) >= NEARLY_FULL), max(sizes, key=fullness))

@@ -141,7 +141,8 @@ def test_the_report_shows_text_of_unknown_origin_as_text(examples: Path, tmp_pat
     (failure,) = report.failures
     (line,) = [line for line in report.to_markdown().splitlines() if "ISO 3166" in line]
     assert line.count("|") == 6
-    assert line.endswith("`" + failure.examples[0].replace("|", "/").replace("`", "'") + "` |")
+    text = failure.examples[0].replace("|", "/").replace("`", "'")
+    assert line.endswith("`" + text.replace("<", "&lt;").replace(">", "&gt;") + "` |")
 
 
 def test_every_feature_has_a_rule_beyond_being_finite() -> None:
@@ -158,3 +159,9 @@ def test_every_rule_of_the_schema_has_words_of_its_own(examples: Path) -> None:
 
 def test_the_schema_has_the_columns_and_types_of_the_examples() -> None:
     assert dict(pl.Schema(Examples)) == EXAMPLE_COLUMNS
+
+
+def test_nothing_in_a_table_is_html_in_the_report(examples: Path, tmp_path: Path) -> None:
+    page = checked(examples, tmp_path, in_rows("country", "<img src=x onerror=alert(1)>")).to_markdown()
+    assert "&lt;img src=x" in page
+    assert "<img" not in page

@@ -82,6 +82,7 @@ def test_slice_floors_that_no_country_is_large_enough_for_promote_nothing(run, s
     decision = run(sharp, blunt, gate=gate).decision
     assert decision.outcome == "inconclusive"
     assert "top-1 accuracy in any country of 301 songs or more cannot be computed" in decision.reason
+    assert "the largest has" in decision.reason and "set slice_minimum_songs to that or less" in decision.reason
 
 
 def test_a_holdout_of_few_songs_decides_nothing(run, sharp, blunt, tmp_path):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roadie.evaluation import GROUPS_FILE, evaluate, group_digests
+from roadie.evaluation import GROUPS_FILE, ROWS_FILE, evaluate, group_digests, row_digests
 from roadie.evaluation.leakage import count_seen
 from tests.unit.evaluation.models import SHARP, make_model
 
@@ -114,3 +114,61 @@ def test_a_champion_that_cannot_be_scored_is_overridden_by_name_only_where_that_
     assert evaluation.decision.promote
     assert "it cannot be scored" in page
     assert run(None)[0].override == ""
+
+
+@pytest.fixture
+def leak(holdout, sharp, blunt, tmp_path):
+    """Judge a challenger that was trained on these groups and rows of features."""
+
+    def leak(groups, rows=None, *, champion=blunt, **gate):
+        folder, page = tmp_path / "challenger", tmp_path / "report.html"
+        folder.mkdir()
+        if groups is not None:
+            (folder / GROUPS_FILE).write_bytes(group_digests(groups))
+        if rows is not None:
+            (folder / ROWS_FILE).write_bytes(row_digests(rows))
+        evaluation = evaluate(
+            sharp, champion, holdout, gate=GATE | gate, report=page, challenger_groups=folder / GROUPS_FILE
+        )
+        return evaluation, page.read_text()
+
+    return leak
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_challenger_that_was_trained_on_one_song_of_the_holdout_is_rejected(leak, songs, blunt, first):
+    evaluation, page = leak([*songs[:1], "other"], champion=None if first else blunt)
+    assert evaluation.decision.outcome == "reject"
+    assert "The challenger was trained on 1 of this holdout's 300 songs" in evaluation.decision.reason
+    assert evaluation.metrics["challenger_seen_groups"] == 1
+    assert "The challenger was trained on 1 of them" in page
+
+
+@pytest.mark.parametrize(("share", "outcome"), [(1.0, "reject"), (0.06, "reject"), (0.04, "promote")])
+def test_songs_under_other_names_are_known_by_their_features_but_for_a_few_twins(leak, holdout, share, outcome):
+    features = pl.read_parquet(holdout).select("tempo", "energy").unique(maintain_order=True)
+    evaluation, page = leak(["other"], features.head(round(300 * share)))
+    assert evaluation.decision.outcome == outcome
+    assert evaluation.metrics["challenger_seen_rows"] == round(300 * share)
+    assert f"the very features of {round(300 * share)}" in page
+
+
+def test_of_a_challenger_whose_training_nobody_recorded_only_a_strict_gate_decides_nothing(leak, tmp_path):
+    evaluation, page = leak(None)
+    assert evaluation.decision.promote
+    assert "Whether the challenger was trained on some of them is not recorded" in page
+    (tmp_path / "challenger").rmdir()
+    decision = leak(None, strict=True)[0].decision
+    assert decision.outcome == "inconclusive"
+    assert "Nobody recorded whether the challenger" in decision.reason
+
+
+def test_the_reason_tells_of_a_champion_that_saw_the_holdout(run, songs):
+    assert "The champion was trained on 12 of these songs" in run(group_digests(songs[:12]))[0].decision.reason
+
+
+def test_equal_rows_have_equal_digests_whatever_their_order_and_types():
+    rows = pl.DataFrame({"a": [1, 0], "b": [True, False]})
+    other = pl.DataFrame({"b": [0.0, 1.0, 1.0], "a": [-0.0, 1.0, 1.0]})
+    assert row_digests(rows) == row_digests(other)
+    assert len(row_digests(rows)) == 16

@@ -1,5 +1,7 @@
 """The gate on models that roadie.training made of the sample charts: the rooms fit together."""
 
+import json
+import re
 from pathlib import Path
 
 import polars as pl
@@ -54,3 +56,19 @@ def test_the_same_model_again_is_nothing_new(studio):
 def test_a_retraining_with_another_seed_is_no_reason_to_deploy(studio):
     train(studio / "train.parquet", studio / "again", hyperparameters={}, seed=1)
     assert judge(studio, "again", "train").decision.outcome == "inconclusive"
+
+
+def test_the_gate_of_the_documentation_promotes_on_the_real_charts(real_charts, tmp_path):
+    page = (Path(__file__).parents[3] / "docs" / "how-to" / "train-and-gate.md").read_text(encoding="utf-8")
+    gate = json.loads(re.search(r"```json\n(\{\n  \"metric\".*?)```", page, re.DOTALL)[1])
+    load_charts(str(real_charts / "charts-2023-12"), tmp_path / "examples.parquet")
+    sides = tmp_path / "train.parquet", tmp_path / "holdout.parquet"
+    split(tmp_path / "examples.parquet", *sides, share=0.2, seed=0)
+    models = {"first": {"epochs": 1}, "next": {}}
+    for name, changes in models.items():
+        train(sides[0], tmp_path / name, hyperparameters=changes, seed=0)
+    for champion in (None, tmp_path / "first" / "1"):
+        decision = evaluate(
+            tmp_path / "next" / "1", champion, sides[1], gate=gate, report=tmp_path / "report.html"
+        ).decision
+        assert decision.promote, decision.reason
