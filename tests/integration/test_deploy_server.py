@@ -12,6 +12,7 @@ from tests.integration.test_deploy_manifests import GITOPS, MODEL, SHOWN, plain_
 from tests.schemas import documents
 from tests.schemas.receiver import CHART
 from tests.servers.helm import Helm, helm
+from tests.servers.kubernetes_api import clear
 from tests.servers.kubernetes_server import ApiError, KubernetesServer, kubernetes_server
 from tests.unit.docs.pages import ROOT
 
@@ -22,7 +23,10 @@ DRY = "?dryRun=All&fieldValidation=Strict"
 
 @pytest.fixture(scope="module")
 def server() -> KubernetesServer:
-    return kubernetes_server()
+    """The process's own server, without what tests of another file left there."""
+    found = kubernetes_server()
+    clear(found)
+    return found
 
 
 def create(server: KubernetesServer, manifest: dict[str, Any]) -> dict[str, Any]:

@@ -211,14 +211,14 @@ def serve_kubernetes(folder: Path) -> Iterator[KubernetesApi]:
     start_kubelet(server)
     for namespace in NAMESPACES:
         _prepare(server, namespace)
-    _clear(server)
+    clear(server)
     with before(server) as proxy:
         path = folder / "kubeconfig"
         path.write_text(json.dumps(server.kubeconfig(account_token(server), proxy.url)))
         yield KubernetesApi(path, server, proxy)
 
 
-def _clear(server: KubernetesServer) -> None:
+def clear(server: KubernetesServer) -> None:
     LOGS.clear()
     for path in KINDS.values():
         found = server.ask("GET", path.format(""))["items"]
