@@ -72,7 +72,7 @@ class Http:
     """A client; `context` says whom it trusts, by default whom the machine and SSL_CERT_FILE name."""
 
     def __init__(self, redirects: Redirects, *, context: ssl.SSLContext | None = None) -> None:
-        handler = urllib.request.HTTPSHandler(context=context or ssl.create_default_context())
+        handler = urllib.request.HTTPSHandler(context=context)
         self._opener = urllib.request.build_opener(handler, _Redirector(redirects))
 
     def ask(self, request: urllib.request.Request, seconds: float, most_bytes: int = MOST_BYTES) -> Answer:

@@ -8,15 +8,14 @@ import json
 import math
 import socket
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from http.client import HTTPException
 from typing import Any
 
 from roadie.errors import RolloutError, UsageError
+from roadie.http import Http, HttpError, Redirects
 from roadie.rollout.look import told
 from roadie.rollout.samples import OUTPUT, Sample
 
@@ -84,12 +83,13 @@ def smoke(
     if not url.startswith(("http://", "https://")):
         raise UsageError(f"{url!r} is no http address: give the one where the predictor answers")
     base, worst, latencies = f"{url.rstrip('/')}/v2/models/{urllib.parse.quote(model_name, safe='')}", 0.0, []
+    http = Http(Redirects.NONE)
     try:
-        _await_ready(f"{base}/ready", timeout)
+        _await_ready(http, f"{base}/ready", timeout)
         deadline = time.monotonic() + timeout
         for sample in itertools.islice(itertools.cycle(samples), requests):
             began = time.monotonic()
-            answer = _ask(f"{base}/infer", min(_ANSWER, deadline - began), sample.request)
+            answer = _ask(http, f"{base}/infer", min(_ANSWER, deadline - began), sample.request)
             latencies.append((time.monotonic() - began) * 1000)
             worst = max(worst, _difference(answer, sample.outputs))
     except _AnswerError as error:
@@ -109,11 +109,11 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
     return {f"p{rank}": ordered[math.ceil(rank / 100 * len(ordered)) - 1] for rank in PERCENTILES if ordered}
 
 
-def _await_ready(address: str, timeout: float) -> None:
+def _await_ready(http: Http, address: str, timeout: float) -> None:
     deadline = time.monotonic() + timeout
     while True:
         try:
-            _ask(address, min(_ANSWER, max(_PAUSE, deadline - time.monotonic())))
+            _ask(http, address, min(_ANSWER, max(_PAUSE, deadline - time.monotonic())))
         except _AnswerError as error:
             if isinstance(error.__cause__, socket.gaierror):
                 raise  # nobody has that name, such as one of the cluster's outside of it
@@ -124,24 +124,20 @@ def _await_ready(address: str, timeout: float) -> None:
         time.sleep(_PAUSE)
 
 
-def _ask(address: str, timeout: float, question: Mapping[str, Any] | None = None) -> Any:
+def _ask(http: Http, address: str, timeout: float, question: Mapping[str, Any] | None = None) -> Any:
     """GET, or POST a question; the JSON that is answered, or None when there is none in a 200."""
     body = json.dumps(question).encode() if question else None
     asked = urllib.request.Request(address, body, {"Content-Type": "application/json"})  # noqa: S310 - http(s), checked
     try:
-        with urllib.request.urlopen(asked, timeout=max(timeout, 0.001)) as response:  # noqa: S310
-            answer = response.read()
-            return json.loads(answer) if question else None
-    except urllib.error.HTTPError as error:
-        with error:
-            said = error.read(2_000).decode(errors="replace")
+        answer = http.ask(asked, max(timeout, 0.001)).body
+        return json.loads(answer) if question else None
+    except HttpError as error:
+        if not error.status:
+            raise _UnreachedError(told(f"{address} does not answer", error.cause or error)) from error.cause or error
         # 503 is what a server says that is still loading; others of a gateway come here as well, and nothing tells.
-        kind = _UnreachedError if error.code in _OF_OTHERS else _AnswerError
-        raise kind(told(f"{address} answered {error.code} {error.reason}", said)) from error
-    except (OSError, HTTPException) as error:
-        why = getattr(error, "reason", error)
-        cause = why if isinstance(why, BaseException) else error
-        raise _UnreachedError(told(f"{address} does not answer", why)) from cause
+        kind = _UnreachedError if error.status in _OF_OTHERS else _AnswerError
+        said = error.body[:2_000].decode(errors="replace")
+        raise kind(told(f"{address} answered {error.why.removeprefix('HTTP ')}", said)) from error
     except ValueError as error:
         raise _AnswerError(f"{address} answered with something else than JSON") from error
 

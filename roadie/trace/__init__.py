@@ -13,14 +13,13 @@ This room joins what ``gitops``, ``modelcar`` and ``rollout`` offer.
 from roadie.trace.champion import Champion, find_champion
 from roadie.trace.delivery import Place, Trial, see_through
 from roadie.trace.ending import Ending, report_end
-from roadie.trace.news import NoRedirects, link, plain, post
+from roadie.trace.news import link, plain, post
 from roadie.trace.settings import GitOpsSettings, RolloutSettings
 
 __all__ = [
     "Champion",
     "Ending",
     "GitOpsSettings",
-    "NoRedirects",
     "Place",
     "RolloutSettings",
     "Trial",

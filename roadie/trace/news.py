@@ -3,16 +3,15 @@
 An address that takes news is a secret itself: it is in no error, and no redirect carries anything elsewhere.
 """
 
-import http.client
 import json
 import re
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from roadie.errors import NewsError
+from roadie.http import Http, HttpError, Redirects, TooLargeError
 
 SECONDS = 15.0
 _LONGEST = 500
@@ -46,16 +45,6 @@ def link(url: str, name: str) -> str:
     return f"<{url.replace('&', '&amp;')}|{name}>"
 
 
-class NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Follow none: it would carry a token elsewhere, and a 302 makes a GET of a POST, whose 200 says nothing."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Make no request, so that the answer is the error that it is."""
-
-
-_OPENER = urllib.request.build_opener(NoRedirects)
-
-
 def post(url: str, payload: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
     """POST `payload` as JSON to `url`, and return once it was taken (2xx).
 
@@ -75,13 +64,12 @@ def post(url: str, payload: Mapping[str, Any], headers: Mapping[str, str] | None
         message = "the address to tell outcomes to is no http or https address; mend its secret"
         raise NewsError(message, "'s address is no http address: correct the secret") from None
     try:
-        with _OPENER.open(request, timeout=SECONDS):
-            return
-    except urllib.error.HTTPError as error:
-        message = f"{host} answered {error.code} to the news of a run; see what it logs"
-        raise NewsError(message, f" answered {error.code}: correct its address in the secret") from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        # Some of these repeat the address.
-        said = getattr(getattr(error, "reason", error), "strerror", None) or type(error).__name__
-        message = f"{host} did not take the news of a run ({said}); check its address and the way there"
-        raise NewsError(message, f" cannot be reached ({said}): correct its address in the secret") from None
+        Http(Redirects.NONE).ask(request, SECONDS, most_bytes=1)
+    except TooLargeError:
+        return  # it was taken: what is said to that is nobody's news
+    except HttpError as error:
+        if error.status:
+            message = f"{host} answered {error.status} to the news of a run; see what it logs"
+            raise NewsError(message, f" answered {error.status}: correct its address in the secret") from None
+        message = f"{host} did not take the news of a run ({error.why}); check its address and the way there"
+        raise NewsError(message, f" cannot be reached ({error.why}): correct its address in the secret") from None

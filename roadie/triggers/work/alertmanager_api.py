@@ -3,10 +3,8 @@
 Asked for what fires now, and for an expiring silence while a run mends what an alert is about.
 """
 
-import http.client
 import json
 import ssl
-import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from roadie.errors import TriggerError
-from roadie.trace import NoRedirects
+from roadie.http import Http, HttpError, Redirects
 from roadie.triggers import secrets
 from roadie.triggers.config import Alertmanager
 from roadie.triggers.events import Event
@@ -25,7 +23,6 @@ from roadie.triggers.senders.reading import optional_text
 from roadie.triggers.times import stamp, utc_now
 
 _SECONDS = 15.0
-_MOST_BYTES = 16 << 20
 _CREATED_BY = "roadie"
 
 
@@ -46,7 +43,7 @@ class AlertmanagerApi:
         self._never = never
         self._base, self._token = f"{config.url}/api/v2", config.token
         self._host = urlsplit(config.url).netloc
-        self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=_context(config)), NoRedirects)
+        self._http = Http(Redirects.NONE, context=_context(config))
 
     def alerts(self) -> tuple[Event, ...]:
         """What fires now, and is neither silenced nor inhibited; as the webhook would tell it."""
@@ -109,18 +106,16 @@ class AlertmanagerApi:
             headers["Content-Type"], data = "application/json", json.dumps(body).encode()
         request = urllib.request.Request(self._base + path, data, headers)  # noqa: S310 - http or https, see config
         try:
-            with self._opener.open(request, timeout=_SECONDS) as answer:
-                return json.loads(answer.read(_MOST_BYTES))
-        except urllib.error.HTTPError as error:
-            raise TriggerError(f"Alertmanager at {self._host} answered {error.code}: {_remedy(error.code)}") from None
+            return json.loads(self._http.ask(request, _SECONDS).body)
+        except HttpError as error:
+            if error.status:
+                told = f"Alertmanager at {self._host} answered {error.status}: {_remedy(error.status)}"
+                raise TriggerError(told) from None
+            raise TriggerError(
+                f"Alertmanager at {self._host} does not answer ({error.why}); check alertmanager.url, and that it runs"
+            ) from None
         except (ValueError, RecursionError):
             raise TriggerError(f"Alertmanager at {self._host} answered no JSON; check alertmanager.url") from None
-        except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "reason", error)
-            said = getattr(reason, "strerror", None) or type(reason).__name__
-            raise TriggerError(
-                f"Alertmanager at {self._host} does not answer ({said}); check alertmanager.url, and that it runs"
-            ) from None
 
 
 def _context(config: Alertmanager) -> ssl.SSLContext:
