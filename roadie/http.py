@@ -59,6 +59,10 @@ class TooLargeError(HttpError):
     """More bytes than allowed."""
 
 
+class RedirectError(HttpError):
+    """A redirect that is not followed."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """A 2xx; `headers` are asked for in any case."""
@@ -146,7 +150,7 @@ class _Redirector(urllib.request.HTTPRedirectHandler):
         old, new = urlsplit(req.full_url), urlsplit(newurl)
         same = _origin(old) == _origin(new)
         if new.scheme not in ("https", old.scheme) or (self._redirects is Redirects.ORIGIN and not same):
-            raise HttpError(f"HTTP {code}, a redirect to {new.scheme}://{new.hostname or ''}", code, headers)
+            raise RedirectError(f"HTTP {code}, a redirect to {new.scheme}://{new.hostname or ''}", code, headers)
         if not same and _nearness(new.hostname or "") > _nearness(old.hostname or ""):
             raise HttpError(
                 f"HTTP {code}, a redirect to {new.hostname}, which is inside of this network", code, headers

@@ -4,22 +4,20 @@ import json
 import re
 import ssl
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from email.message import Message
 from http import HTTPStatus
-from http.client import HTTPException, HTTPMessage
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from roadie.errors import GitOpsError
 from roadie.gitops.patience import CLOCK, PATIENCE, Clock, Patience
+from roadie.http import Http, HttpError, RedirectError, Redirects, TooLargeError
 
 _TIMEOUT = 30.0
 _MAX_PAGES = 50
-_MAX_BYTES = 16 << 20
 _TEMPORARY = {408, 500, 502, 503, 504}
 _CONFLICTS = {405, 406, 409, 422}
 
@@ -30,17 +28,6 @@ class ConflictError(GitOpsError):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
-
-
-class _SameHost(urllib.request.HTTPRedirectHandler):
-    """Follow redirects on the same host only: the headers carry the token."""
-
-    def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
-    ) -> urllib.request.Request | None:
-        if urlsplit(newurl)[:2] != urlsplit(req.full_url)[:2]:
-            raise GitOpsError(f"{req.host} redirects to another server; name that one in --api-url")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 class Rest:
@@ -61,7 +48,7 @@ class Rest:
         self._budget, self._clock = budget, clock
         self._headers = {"Accept": "application/json", "User-Agent": "roadie", **headers}
         context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-        self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), _SameHost())
+        self._http = Http(Redirects.ORIGIN, context=context)  # its headers carry the token
 
     def call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
         """Ask, and return the decoded JSON (None for an empty answer).
@@ -87,7 +74,7 @@ class Rest:
             if urlsplit(url)[:2] != urlsplit(self.base)[:2]:
                 raise GitOpsError(f"{self.base} continues its list on another server; check the address of its API")
 
-    def _call(self, method: str, url: str, body: Mapping[str, object] | None) -> tuple[Any, HTTPMessage]:
+    def _call(self, method: str, url: str, body: Mapping[str, object] | None) -> tuple[Any, Message]:
         data = None if body is None else json.dumps(body).encode()
         headers = self._headers | ({"Content-Type": "application/json"} if data else {})
         request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - http or https, see hosts
@@ -95,16 +82,17 @@ class Rest:
         number = 0
         while True:
             try:
-                with self._opener.open(request, timeout=_TIMEOUT) as answer:
-                    return self._decoded(answer.read(_MAX_BYTES)), answer.headers
-            except urllib.error.HTTPError as error:
-                wait = _seconds_to_wait(error.code, error.headers)
-                if wait is None or wait > patience.left or not patience.wait(number, at_least=wait):
-                    raise self._refusal(error) from None
-            except (OSError, HTTPException) as error:
-                reason = getattr(error, "reason", error)
-                if isinstance(reason, ssl.SSLCertVerificationError) or not patience.wait(number):
-                    raise self._unreachable(reason) from None
+                answer = self._http.ask(request, _TIMEOUT)
+                return self._decoded(answer.body), answer.headers
+            except RedirectError:
+                raise GitOpsError(f"{request.host} redirects to another server; name that one in --api-url") from None
+            except HttpError as error:
+                # Without a status there is no answer: the host is away, unless its certificate is refused.
+                untrusted = isinstance(error.cause, ssl.SSLCertVerificationError)
+                wait = _seconds_to_wait(error.status, error.headers) if error.status else 0.0
+                over = untrusted or isinstance(error, TooLargeError) or wait is None or wait > patience.left
+                if over or not patience.wait(number, at_least=wait or 0.0):
+                    raise (self._refusal(error) if error.status else self._unreachable(error)) from None
             number += 1
 
     def _decoded(self, body: bytes) -> Any:
@@ -115,14 +103,14 @@ class Rest:
                 f"{self.base} answers with something else than JSON; check the address of its API"
             ) from None
 
-    def _unreachable(self, reason: object) -> GitOpsError:
-        if isinstance(reason, ssl.SSLCertVerificationError):
+    def _unreachable(self, error: HttpError) -> GitOpsError:
+        if isinstance(error.cause, ssl.SSLCertVerificationError):
             return GitOpsError(f"the certificate of {self.base} is not trusted; name its CA's file in GIT_CA_FILE")
-        said = type(reason).__name__ if isinstance(reason, Exception) else str(reason)
+        said = type(error.cause).__name__ if error.cause else error.why
         return GitOpsError(f"{self.base} cannot be reached ({said}); check the address, the network and the proxy")
 
-    def _refusal(self, error: urllib.error.HTTPError) -> GitOpsError:
-        status, said = error.code, _words(error)
+    def _refusal(self, error: HttpError) -> GitOpsError:
+        status, said = error.status, _words(error)
         if status == HTTPStatus.UNAUTHORIZED:
             remedy = "does not accept the token; set GIT_TOKEN (or GIT_PASSWORD) to one that may open reviews"
         elif _is_rate_limit(status, error.headers):
@@ -164,11 +152,11 @@ def field(answer: Any, *names: str) -> Any:
     return answer
 
 
-def _words(error: urllib.error.HTTPError) -> str:
+def _words(error: HttpError) -> str:
     """What the host says in its answer, cut short."""
     try:
-        answer = json.loads(error.read(65536))
-    except (ValueError, OSError):
+        answer = json.loads(error.body)
+    except ValueError:
         return ""
     message = answer.get("message") or answer.get("error") or "" if isinstance(answer, dict) else ""
     details = answer.get("errors") if isinstance(answer, dict) else None
