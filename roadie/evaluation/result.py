@@ -67,8 +67,9 @@ class Evaluation:
             values[f"improvement_{found.metric}_lower"] = found.lower
             values[f"improvement_{found.metric}_upper"] = found.upper
         for role, seen in self.leaks.items():
+            prefix = "" if role == "challenger" else f"{role}_"  # what begins with challenger_ goes with the image
             values |= {
-                f"{role}_seen_{name}": count
+                f"{prefix}seen_{name}": count
                 for name, count in (("groups", seen.groups), ("rows", seen.rows))
                 if count is not None
             }
