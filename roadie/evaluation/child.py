@@ -6,9 +6,11 @@ does to a process it does to this one. On the pipe, requests are a letter and a 
 """
 
 import contextlib
+import ctypes
 import io
 import json
 import resource
+import signal
 import sys
 import time
 from multiprocessing.connection import Connection
@@ -45,6 +47,8 @@ def _limit(memory: int, seconds: int) -> None:
     for name, wanted in limits.items():
         with contextlib.suppress(ValueError, OSError):  # a stricter limit stands already, or this system has none
             resource.setrlimit(getattr(resource, name), (wanted, wanted))
+    with contextlib.suppress(OSError, AttributeError):  # Linux: end with the parent, however that ends (prctl(2))
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     with contextlib.suppress(OSError):  # where memory runs out, this process goes first
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 

@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +185,23 @@ def test_the_process_has_no_secrets_and_ends_with_the_model(sharp, monkeypatch):
         pass
     assert process.returncode is not None
     assert not folder.exists()
+
+
+def test_the_process_ends_with_a_step_that_is_stopped_while_it_waits(tmp_path):
+    hangs = loop(tmp_path / "hangs.onnx", 2**62)
+    program = (
+        "import numpy, sys; from pathlib import Path; from roadie.evaluation.scoring import load_model\n"
+        "model = load_model(Path(sys.argv[1]), 'challenger')\n"
+        "print(model.process._process.pid, flush=True)\n"
+        "model.run(numpy.zeros((1, 2), numpy.float32))"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(hangs)], stdout=subprocess.PIPE, text=True) as step:
+        child = Path(f"/proc/{int(step.stdout.readline())}")
+        step.terminate()
+    deadline = time.monotonic() + 60
+    while child.exists() and ") Z " not in (child / "stat").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_process_that_dies_is_a_sentence(sharp):
