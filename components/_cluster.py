@@ -7,16 +7,32 @@ more::
     train: {cpu: 4, memory: 8Gi, accelerator: nvidia.com/gpu, tolerations: [{key: gpu, operator: Exists}]}
 """
 
+import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from kfp import kubernetes
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from roadie import mounted
 from roadie.errors import UsageError
 
 ALL = "all"
+
+
+def _like(pattern: str, examples: str) -> AfterValidator:
+    """What KFP and Kubernetes take; KFP's own complaint names neither the step nor the setting."""
+
+    def check(text: str) -> str:
+        if text and not re.fullmatch(pattern, text):
+            raise ValueError(f"{text!r} is none, write it like {examples}")
+        return text
+
+    return AfterValidator(check)
+
+
+_Cpu = Annotated[str, _like(r"[0-9]*\.?[0-9]+m?", "2, 0.5 or 500m")]
+_Memory = Annotated[str, _like("[0-9]+([EPTGMK]i?)?", "4Gi or 512Mi")]
 
 
 class Toleration(BaseModel):
@@ -36,8 +52,8 @@ class Cluster(BaseModel):
 
     model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 
-    cpu: str = Field("", description="CPUs, such as 2 or 500m.")
-    memory: str = Field("", description="Memory, such as 4Gi.")
+    cpu: _Cpu = Field("", description="CPUs, such as 2 or 500m.")
+    memory: _Memory = Field("", description="Memory, such as 4Gi.")
     accelerator: str = Field("", description="The resource of an accelerator, such as nvidia.com/gpu.")
     accelerators: int = Field(1, ge=1, description="How many of it.")
     tolerations: list[Toleration] = Field([], description="Taints that the step's pod tolerates.")
@@ -45,7 +61,7 @@ class Cluster(BaseModel):
     pull_secrets: list[str] = Field([], description="Secrets for the registry of the step's image.")
     ca_config_map: str = Field("", description="ConfigMap whose key ca.crt holds every CA to trust, in PEM.")
     minutes: int | None = Field(None, ge=0, description="After how long its pod is ended; 0 for never.")
-    scratch: str = Field(
+    scratch: _Memory = Field(
         "", description="Room in /tmp, such as 2Gi, on an empty volume: for pods with a read-only root."
     )
     run_as_non_root: bool = Field(False, description="Refuse to run as root; enough where the cluster assigns users.")
@@ -68,7 +84,8 @@ def read(steps: Mapping[str, Any], name: str) -> Cluster:
         if first["type"] == "extra_forbidden":
             known = ", ".join(Cluster.model_fields)
             raise UsageError(f"the step {name} has no setting {place!r}: use one of {known}") from None
-        raise UsageError(f"the step {name} cannot have this {place}: {first['msg']}") from None
+        reason = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"the step {name} cannot have this {place}: {reason}") from None
 
 
 def apply(task: Any, cluster: Cluster, minutes: int = 0) -> Any:

@@ -5,6 +5,13 @@ Each message is one sentence that says what happened, to which thing, and what t
 """
 
 
+def why_no_yaml(error: Exception) -> str:
+    """What PyYAML found, and in which line: its own text quotes a stream without a name, and what stands there."""
+    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or type(error).__name__
+    mark = getattr(error, "problem_mark", None)
+    return f"{problem} in line {mark.line + 1}" if mark else str(problem)
+
+
 class RoadieError(Exception):
     """What went wrong, to what, and what to do about it, in one sentence."""
 

@@ -84,7 +84,8 @@ def refuse_without_cluster(**given: Any) -> None:
 
     useless = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
     if useless:
-        raise UsageError(f"there is no meaning in {' and '.join(useless)} without --cluster: add it")
+        verb = "means" if len(useless) == 1 else "mean"
+        raise UsageError(f"{' and '.join(useless)} {verb} nothing without --cluster: add it")
 
 
 def refuse_useless_image(pipeline: "Pipeline", image: str) -> None:

@@ -38,11 +38,14 @@ def compile_command(check: bool, image: str, settings: Path | None, output: Path
     from roadie import runs
     from roadie.errors import RunError
 
+    _refuse_what_no_cluster_pulls(image)
     options = {"ROADIE_STEP_IMAGE": image}
     if settings:
         options["ROADIE_SETTINGS"] = json.dumps(_steps_in(settings))
     root = Path.cwd()
     folder = output or root / "compiled"
+    if output and not check:
+        _make(output)
     texts = runs.compile_all(root, {name: value for name, value in options.items() if value})
     for name, text in texts.items():
         kind, _, file = name.partition("/")
@@ -60,17 +63,35 @@ def compile_command(check: bool, image: str, settings: Path | None, output: Path
     click.echo(f"{len(texts)} files in {folder} are what the sources compile to", err=True)
 
 
+def _refuse_what_no_cluster_pulls(image: str) -> None:
+    from roadie import modelcar, runs
+    from roadie.errors import UsageError
+
+    if image and modelcar.parse_reference(image.replace(runs.REVISION, "revision")).layout:
+        raise UsageError(f"{image} is a folder of this machine, from which no cluster pulls: push it to a registry")
+
+
+def _make(folder: Path) -> None:
+    """Make the folder before the work, so that a slip costs no wait."""
+    from roadie.errors import UsageError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be made ({error.strerror}): name another with --output") from error
+
+
 def _steps_in(settings: Path) -> dict[str, object]:
     import yaml
 
-    from roadie.errors import UsageError
+    from roadie.errors import UsageError, why_no_yaml
 
     try:
         steps = yaml.safe_load(settings.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{settings} cannot be read ({error.strerror}): give the path of a YAML file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{settings} is not readable as YAML: {' '.join(str(error).split())}") from error
+        raise UsageError(f"{settings} is not readable as YAML ({why_no_yaml(error)}): mend it") from error
     if not isinstance(steps, dict) or not all(isinstance(each, dict) for each in steps.values()):
         raise UsageError(f"{settings} must name steps and what each asks for, such as train: {{cpu: 2, memory: 4Gi}}")
     return steps

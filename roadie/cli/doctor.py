@@ -55,13 +55,13 @@ def doctor(on_cluster: bool, rollout: Path | None, as_json: bool, **where: Any) 
         for finding in findings:
             mark = "ok  " if finding.ok else ("LACK" if finding.needed else "none")
             click.echo(f"{mark}  {finding.name:<16} {finding.found}")
-            if not finding.ok:
+            if not finding.ok and finding.remedy:
                 click.echo(f"      {'':<16} {finding.remedy}")
     lacking = [finding.name for finding in findings if finding.needed and not finding.ok]
     if lacking:
         from roadie.errors import RunError
 
-        raise RunError(f"there is a lack of {', '.join(lacking)}: the lines above say how to get them")
+        raise RunError(f"lacking {', '.join(lacking)}: the lines above say what to do")
 
 
 def _findings() -> Iterator[Finding]:
@@ -84,8 +84,7 @@ def _on_cluster(where: dict[str, Any]) -> Iterator[Finding]:
         cluster = connect(**where)
         runs = cluster.recent(1)
     except (RunError, UsageError) as error:
-        what, _, remedy = str(error).rpartition(": ")
-        yield Finding("kubeflow", False, what, remedy)
+        yield Finding("kubeflow", False, str(error), "")  # the sentence says what to do, too
         yield _step_image(where["image"])
         return
     last = f", the last {runs[0].name} ({runs[0].state})" if runs else ", and no run yet"

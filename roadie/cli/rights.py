@@ -50,13 +50,13 @@ def _targets(file: Path) -> dict[str, "Target"]:
     """What a pipeline with these settings waits for in each environment."""
     import yaml
 
-    from roadie.errors import UsageError
+    from roadie.errors import UsageError, why_no_yaml
     from roadie.trace import RolloutSettings
 
     try:
         held = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{file} is not readable as YAML: {' '.join(str(error).split())}") from None
+        raise UsageError(f"{file} is not readable as YAML ({why_no_yaml(error)}): mend it") from None
     if not isinstance(held, dict):
         raise UsageError(f"{file} holds no settings of a rollout: write inference_service, namespaces, application")
     settings = RolloutSettings.parse(held)

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from roadie.errors import GitOpsError
+from roadie.errors import GitOpsError, why_no_yaml
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 100
@@ -73,11 +73,9 @@ def parse(text: str) -> list[Event]:
                 raise GitOpsError(f"the file nests deeper than {MAX_DEPTH} levels; flatten it")
             events.append(_event(event))
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "nested too deeply"
-        mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 1}" if mark else ""
+        reason = "nested too deeply" if isinstance(error, RecursionError) else why_no_yaml(error)
         raise GitOpsError(
-            f"the file is not plain YAML ({reason}{where}); mend it, and keep templates out of values files"
+            f"the file is not plain YAML ({reason}); mend it, and keep templates out of values files"
         ) from None
     return events
 

@@ -91,7 +91,7 @@ def translate(output: str, repo: str) -> GitOpsError:
     missing = re.search(r"[Cc]ouldn't find remote ref (?:refs/heads/)?(\S+)", own)
     if missing:
         return RefusedError(
-            f"{repo} has no branch {missing[1]}; create it, or name another (--branch, in a run gitops_branch)"
+            f"{repo} has no branch {missing[1]}; create it, or name another (--branch, in a run gitops.branch)"
         )
     if status or _PROTECTED.search(output):
         return _rejected(status["kind"] if status else "", status["why"] if status else "", output, _said(lines), repo)

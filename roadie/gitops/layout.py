@@ -1,5 +1,6 @@
 """Lay out the two repositories that a team starts from, and bare ones to try things on."""
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,8 +74,19 @@ def create_bare(source_directory: Path, bare_path: Path) -> str:
             repo.git.update_environment(**Signature().people())
             repo.git.add("--all", "--force")
             repo.git.commit("--quiet", "--no-verify", "--no-gpg-sign", "-m", f"Lay out {source_directory.name}")
+            bare_path.parent.mkdir(parents=True, exist_ok=True)
             bare = repo.clone(bare_path.absolute(), bare=True)
             bare.git.remote("remove", "origin")
             return str(bare.head.commit.hexsha)
     except (GitError, OSError) as error:
-        raise GitOpsError(f"{bare_path} cannot be made a repository of {source_directory}: {error}") from None
+        raise GitOpsError(
+            f"{bare_path} cannot be made a repository of {source_directory} ({_reason(error)}); name a folder that can"
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    """The system's or git's own words: GitPython puts the command and a heading around them."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    words = re.sub(r"^\s*stderr: '|'$", "", str(getattr(error, "stderr", "") or error).strip())
+    return " ".join(words.split())

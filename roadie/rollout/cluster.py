@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-from roadie.errors import RolloutError
+from roadie.errors import RolloutError, why_no_yaml
 from roadie.rollout.look import Object, told
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -63,6 +63,12 @@ class Cluster:
             else:
                 config.load_kube_config(kubeconfig, client_configuration=settings)
         except (config.ConfigException, yaml.YAMLError, OSError, LookupError, TypeError, AttributeError) as error:
+            if kubeconfig:
+                reason = error if isinstance(error, config.ConfigException) else why_no_yaml(error)
+                there = "cannot be used" if any(map(os.path.exists, kubeconfig.split(os.pathsep))) else "is not there"
+                raise RolloutError(
+                    f"the file that KUBECONFIG names, {kubeconfig}, {there} ({reason}); name a kubeconfig file"
+                ) from error
             raise RolloutError("there is no cluster to ask: run inside one, or set KUBECONFIG") from error
         self._client = client.ApiClient(settings)
 

@@ -25,12 +25,13 @@ from roadie.runs.local import run_here
 from roadie.runs.outcome import Outcome, StepRun
 from roadie.runs.pipeline import Parameter, Pipeline, load_pipeline, parse_arguments
 from roadie.runs.schedules import Change, Schedule, Schedules
-from roadie.runs.step_image import StepImage
+from roadie.runs.step_image import REVISION, StepImage
 from roadie.runs.submission import require_real_places
 
 __all__ = [
     "ENDED",
     "LIMIT",
+    "REVISION",
     "Change",
     "Cluster",
     "Engine",

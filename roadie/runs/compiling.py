@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from roadie.errors import UsageError
+from roadie.errors import RunError, UsageError
 from roadie.runs.budget import within_budget
 
 SETTINGS = {"ROADIE_STEP_IMAGE", "ROADIE_SETTINGS"}
@@ -100,16 +100,24 @@ def differences(texts: Mapping[str, str], folder: Path) -> str:
 
 
 def write(texts: Mapping[str, str], folder: Path) -> None:
-    """Make `folder` hold just `texts`; each file is replaced whole or not at all."""
-    for path in _yaml_files(folder):
-        if path.relative_to(folder).as_posix() not in texts:
-            path.unlink()
-    for name, text in texts.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        partial.replace(path)
+    """Make `folder` hold just `texts`; each file is replaced whole or not at all.
+
+    Raises:
+        RunError: `folder` cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in _yaml_files(folder):
+            if path.relative_to(folder).as_posix() not in texts:
+                path.unlink()
+        for name, text in texts.items():
+            path = folder / name
+            path.parent.mkdir(exist_ok=True)
+            partial = path.with_suffix(".partial")
+            partial.write_text(text, encoding="utf-8", newline="\n")
+            partial.replace(path)
+    except OSError as error:
+        raise RunError(f"{folder} cannot be written to ({error.strerror}): name another with --output") from error
 
 
 def _yaml_files(folder: Path) -> list[Path]:

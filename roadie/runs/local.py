@@ -21,6 +21,7 @@ from roadie.runs.pipeline import Pipeline
 Listener = Callable[[StepRun], None]
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_UNINSTALLED = re.compile(r"^\s*ERROR: No matching distribution found for (.+)$", re.MULTILINE)
 _RAISED = re.compile(r"^(?P<kind>[A-Za-z_][\w.]*): (?P<message>.*)$")
 
 
@@ -164,8 +165,20 @@ def _started(pipeline: Pipeline, event: Mapping[str, Any]) -> StepRun:
 def _ended(step: StepRun, event: Mapping[str, Any]) -> StepRun:
     error = ""
     if event["state"] == "failed":
-        error = error_in(Path(step.log).read_text(encoding="utf-8", errors="replace"))
+        log = Path(step.log).read_text(encoding="utf-8", errors="replace")
+        error = _uninstalled(log) or error_in(log)
     return replace(step, state=event["state"], seconds=event["seconds"], outputs=event["outputs"], error=error)
+
+
+def _uninstalled(log: str) -> str:
+    """What a step of somebody else's asked pip for in vain, and what to do; empty where it asked for nothing."""
+    wanted = _UNINSTALLED.search(_ANSI.sub("", log))
+    if not wanted:
+        return ""
+    return (
+        f"it wants {wanted[1].strip()}, which is not installed here, and runs here install nothing: install it beside "
+        "Roadie where the two go together, else compile the pipeline for what is here, or run it with --cluster"
+    )
 
 
 def error_in(log: str) -> str:

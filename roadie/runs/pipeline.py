@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from roadie.addresses import refuse_secrets
-from roadie.errors import UsageError
+from roadie.errors import UsageError, why_no_yaml
 
 SHIPPED = Path(__file__).resolve().parent.parent / "_shipped"
 
@@ -115,7 +115,11 @@ def _find(name_or_path: str, folder: Path) -> Path:
     known = sorted(path.stem for place in places for path in place.glob("*.yaml"))
     raise UsageError(
         f"there is no pipeline named {name_or_path!r}: "
-        + (f"compiled/pipelines has {', '.join(known)}" if known else "give the path of a compiled YAML")
+        + (
+            f"compiled/pipelines has {', '.join(known)}"
+            if known
+            else "stand in a checkout of Roadie, or give the path of a compiled YAML"
+        )
     )
 
 
@@ -166,7 +170,7 @@ def _yaml(name: str, text: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UsageError(f"the parameter {name} is not readable as YAML: {' '.join(str(error).split())}") from None
+        raise UsageError(f"the parameter {name} is not readable as YAML ({why_no_yaml(error)}): mend it") from None
 
 
 def _structure(name: str, text: str) -> Any:

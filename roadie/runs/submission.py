@@ -47,12 +47,14 @@ def require_real_places(pipeline: Pipeline, arguments: Mapping[str, Any]) -> Non
     Raises:
         UsageError: the pipeline takes an image or a GitOps repository, and none is given.
     """
-    for name, meaning in EMBEDDED.items():
-        parameter = pipeline.parameters.get(name)
-        if parameter and not arguments.get(name, parameter.default):
-            raise UsageError(
-                f"{name} is empty, and a cluster has nothing that stands in for it: give {meaning} with -p {name}=..."
-            )
+    known = pipeline.parameters
+    empty = [name for name in EMBEDDED if name in known and not arguments.get(name, known[name].default)]
+    if empty:
+        verb, each = ("is", "it") if len(empty) == 1 else ("are", "them")
+        remedy = " and ".join(f"{EMBEDDED[name]} with -p {name}=..." for name in empty)
+        raise UsageError(
+            f"{' and '.join(empty)} {verb} empty, and a cluster has nothing that stands in for {each}: give {remedy}"
+        )
 
 
 def shortened(text: str, limit: int = DESCRIPTION) -> str:

@@ -141,5 +141,5 @@ def _choose(files: Mapping[str, str], environment: str) -> str:
     with_file = [environment, *files]
     chosen = next((name for name in with_file if files[name]), None)
     if chosen is None:
-        raise UsageError("no environment has a values file, so there is nothing to deploy to: set test_file")
+        raise UsageError("no environment has a values file, so there is nothing to deploy to: set gitops.files")
     return chosen

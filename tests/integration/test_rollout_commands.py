@@ -169,4 +169,12 @@ def test_an_inference_service_that_may_not_be_read_gets_an_event_without_its_uid
 def test_without_a_cluster_an_event_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "kubeconfig").write_text("{}")
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    assert f"the file that KUBECONFIG names, {tmp_path / 'kubeconfig'}, cannot be used (" in event()
+    (tmp_path / "kubeconfig").write_text("users:\n- token: [swordfish\n")
+    assert "in line 3); name a kubeconfig file" in event()
+    assert "swordfish" not in event()
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "nothing"))
+    assert f"{tmp_path / 'nothing'}, is not there (" in event()
+    monkeypatch.delenv("KUBECONFIG")
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "nothing"))
     assert event().endswith("there is no cluster to ask: run inside one, or set KUBECONFIG")

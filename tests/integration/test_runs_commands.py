@@ -81,6 +81,9 @@ def test_without_a_stand_in_an_empty_image_is_refused(api: KfpApi, folder: Path)
         done = roadie(api, folder, *arguments)
         assert done.returncode == 2
         assert "image is empty, and a cluster has nothing that stands in for it" in done.stderr
+    done = roadie(api, Path(__file__).parents[2], "run", "training", "--cluster")
+    assert "image and gitops_repo are empty" in done.stderr
+    assert "-p image=... and the address of the GitOps repository with -p gitops_repo=..." in done.stderr
     assert not api.runs
     assert not api.recurring
 
@@ -263,7 +266,7 @@ def test_an_image_for_a_pipeline_that_takes_none_is_refused(api: KfpApi, folder:
         done = roadie(api, folder, command[0], "small.yaml", *command[1:], *IMAGE, *image)
         assert done.returncode == 2
         assert "the pipeline small has no parameter step_image: leave --image out" in done.stderr
-    assert "no meaning in --image without --cluster" in roadie(api, folder, "run", "small.yaml", *image).stderr
+    assert "--image means nothing without --cluster" in roadie(api, folder, "run", "small.yaml", *image).stderr
 
 
 @pytest.mark.parametrize(
@@ -306,5 +309,6 @@ def test_doctor_tells_whether_the_cluster_answers(api: KfpApi, folder: Path) -> 
     api.set(token="wanted")
     done = roadie(api, folder, "doctor", "--cluster")
     assert done.returncode == 1
-    assert "there is a lack of kubeflow" in done.stderr
-    assert "LACK  kubeflow" in done.stdout
+    assert "lacking kubeflow" in done.stderr
+    [told] = [line for line in done.stdout.splitlines() if line.startswith("LACK  kubeflow")]
+    assert told.split(maxsplit=2)[2].startswith(f"Kubeflow Pipelines at {api.url}")

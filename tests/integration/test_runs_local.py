@@ -138,6 +138,23 @@ def test_a_killed_step_is_told_as_killed(tmp_path: Path) -> None:
     assert outcome.failed.error == "Killed"
 
 
+@dsl.component(base_image="python:3.11", packages_to_install=["no-such-package-anywhere==1.2"])
+def elsewhere() -> str:
+    return "never"
+
+
+def test_a_step_that_wants_a_package_is_told_that_runs_here_install_nothing(tmp_path: Path) -> None:
+    @dsl.pipeline(name="wanting")
+    def pipeline() -> None:
+        elsewhere()
+
+    outcome = run_here(compiled(pipeline, tmp_path), {}, tmp_path)
+    assert outcome.failed is not None
+    assert outcome.failed.error.startswith(
+        "it wants no-such-package-anywhere==1.2, which is not installed here, and runs here install nothing: "
+    )
+
+
 def test_two_runs_in_one_second_have_folders_of_their_own(greeting: Pipeline, tmp_path: Path) -> None:
     folders = {run_here(greeting, {}, tmp_path).folder for _ in range(2)}
     assert len(folders) == 2

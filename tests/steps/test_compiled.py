@@ -155,7 +155,11 @@ def test_a_cluster_s_settings_reach_every_step_and_a_step_s_own_that_step(with_i
     [
         ("trian: {cpu: 2}", "there is no step trian to set anything for"),
         ("train: 2", "must name steps and what each asks for"),
-        ("train: [", "is not readable as YAML"),
+        (
+            "train: [",
+            "settings.yaml is not readable as YAML (expected the node content, but found '<stream end>' in line 1)",
+        ),
+        ("train: {cpu: lots}", "the step train cannot have this cpu: 'lots' is none, write it like 2, 0.5 or 500m"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(tmp_path: Path, text: str, sentence: str) -> None:
@@ -166,10 +170,36 @@ def test_settings_that_cannot_be_are_refused(tmp_path: Path, text: str, sentence
 
 
 @pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("--image", "not an image!", "'not an image!' has no tag and no digest"),
+        ("--image", "oci:steps:1", "is a folder of this machine, from which no cluster pulls"),
+        ("--output", "README.md/there", "README.md/there cannot be made (Not a directory): name another"),
+    ],
+)
+def test_what_cannot_be_compiled_for_or_written_to_is_refused_before_the_work(
+    option: str, value: str, sentence: str
+) -> None:
+    done = run_compile(option, value)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "pods" not in done.stderr
+
+
+@pytest.mark.parametrize("setting", [{"cpu": "0.5"}, {"cpu": 2}, {"cpu": "500m"}, {"memory": "4Gi", "scratch": "2G"}])
+def test_amounts_are_taken_as_kubernetes_writes_them(setting: dict[str, Any]) -> None:
+    assert (
+        _cluster.read({"train": setting}, "train").model_dump().items()
+        >= {k: str(v) for k, v in setting.items()}.items()
+    )
+
+
+@pytest.mark.parametrize(
     ("settings", "sentence"),
     [
         ({"train": {"cpus": 2}}, "the step train has no setting 'cpus': use one of cpu, memory"),
         ({"train": {"tolerations": [{"operator": "Is"}]}}, "the step train cannot have this tolerations.0.operator"),
+        ({"all": {"memory": "4 GB"}}, "the step train cannot have this memory: '4 GB' is none, write it like 4Gi"),
         ({"all": {"run_as_user": 0}}, "cannot have this run_as_user: Input should be greater than or equal to 1"),
     ],
 )
