@@ -1,6 +1,7 @@
 """``roadie rollout``: whether the cluster serves a version, from a shell or a CI job."""
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ def smoke(
     shown = room.smoke(url, model_name, asked, **options)
     if as_json:
         # NaN is no JSON, and means that nothing was compared.
-        difference = shown.max_difference if shown.max_difference == shown.max_difference else None
+        difference = None if math.isnan(shown.max_difference) else shown.max_difference
         click.echo(json.dumps({**asdict(shown), "max_difference": difference}, indent=2))
     elif shown.ok:
         latency = ", ".join(f"{name} {value:.1f} ms" for name, value in shown.latency_ms.items())

@@ -199,6 +199,7 @@ def test_only_named_namespaces_get_in_and_only_named_places_are_reached(chart: C
     assert [peer["kubernetes.io/metadata.name"] for peer in peers] == ["monitoring", "ingress-nginx"]
     anywhere = {port["port"] for rule in policy["egress"] if "to" not in rule for port in rule["ports"]}
     assert anywhere == {53, 5353, 443}
+    assert all(rule.get("ports") for rule in policy["egress"]), "nowhere at every port"
     # An empty list lets nobody in; an empty rule would let everybody in.
     assert chart.render(networkPolicy={"from": []})["NetworkPolicy"]["spec"]["ingress"] == []
 

@@ -1,7 +1,10 @@
 """The main job: real charts in S3, a real registry, a real Git server; looked at with tools that are not ours."""
 
+import hashlib
+import io
 import json
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from tests.servers.registry import RegistryServer
 from tests.servers.s3 import S3Server
 
 CHARTS = "s3://charts/2023-12"
+FILES = "io.roadie.files"  # what a layer holds
 WORSE = json.dumps({"trainer": "mlp", "epochs": 1, "prior_share": 0.5})
 
 
@@ -42,6 +46,10 @@ def first(world: World) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def clone(world: World, first: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return world.clone(tmp_path_factory.mktemp("clone") / "mlops-gitops")
+
+
+def digest_of(path: Path) -> str:
+    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
 def version_in(clone: Path, environment: str) -> str:
@@ -117,13 +125,69 @@ def test_the_dataset_names_each_source_file_with_its_digest_and_version(first: d
     assert all(file["version_id"] and len(file["sha256"]) == 64 for file in metadata["files"])
 
 
-def test_a_second_run_of_the_same_data_changes_nothing(world: World, first: dict[str, Any]) -> None:
-    before = (world.tip, world.tags())
-    second = outcome(world.train(CHARTS))
+@pytest.fixture(scope="module")
+def before(world: World, first: dict[str, Any]) -> tuple[str, list[str]]:
+    """The commit and the versions that the first run left."""
+    return world.tip, world.tags()
+
+
+@pytest.fixture(scope="module")
+def second(world: World, before: tuple[str, list[str]]) -> dict[str, Any]:
+    """A run of the same data, which meets the first one's model as its champion."""
+    return outcome(world.train(CHARTS))
+
+
+def test_a_second_run_of_the_same_data_changes_nothing(
+    world: World, first: dict[str, Any], before: tuple[str, list[str]], second: dict[str, Any]
+) -> None:
     assert second["decision"] == "unchanged"
     assert second["champion"] == first["version"]
     assert second["commits"] == []
     assert (world.tip, world.tags()) == before
+
+
+def test_every_arrow_carries_a_digest_from_stage_s_values_back_to_the_bytes_of_the_data(
+    world: World, first: dict[str, Any], second: dict[str, Any], clone: Path, real_charts: Path
+) -> None:
+    # From the values file to the image: an index, its manifests, their layers; each is what its digest says.
+    held = yaml.safe_load((clone / "stage" / "values.yaml").read_text())["applications"]["jukebox"]["values"]
+    index = json.loads(world.blob(held["digest"]))
+    manifests = [json.loads(world.blob(each["digest"])) for each in index["manifests"]]
+    layers = {each["digest"]: each for manifest in manifests for each in manifest["layers"]}
+    [(digest, _)] = [item for item in layers.items() if "model.onnx" in item[1].get("annotations", {}).get(FILES, "")]
+    with tarfile.open(fileobj=io.BytesIO(world.blob(digest))) as archive:
+        [model] = [archive.extractfile(each).read() for each in archive if each.name.endswith("/model.onnx")]  # type: ignore[union-attr]
+    for manifest in manifests:
+        world.blob(manifest["config"]["digest"])
+        assert digest in {each["digest"] for each in manifest["layers"]}
+
+    # From the image to the model that was gated, and to the data that it was trained on.
+    named, made = index["annotations"], "io.roadie.model.digest"
+    artifacts = Path(first["folder"]) / "artifacts"
+    [trained] = artifacts.glob("*/train/model/1/model.onnx")
+    assert model == trained.read_bytes()
+    assert named[made] == digest_of(trained)
+    assert named[made].removeprefix("sha256:")[:12] == held["version"][-12:]
+    [dataset] = artifacts.glob("*/load-charts/dataset")
+    assert named["io.roadie.data.digest"] == digest_of(dataset)
+    told = json.loads((dataset.parent / "executor_output.json").read_text())["artifacts"]["dataset"]["artifacts"][0]
+    files = {file["name"]: f"sha256:{file['sha256']}" for file in told["metadata"]["files"]}
+    assert files == {name: digest_of(real_charts / "charts-2023-12" / name) for name in files} != {}
+
+    # From the commit to all of these, and to the run.
+    for commit in first["commits"]:
+        trailers = git("-C", str(clone), "log", "-1", "--format=%(trailers:only,unfold)", commit).splitlines()
+        trailer = dict(line.split(": ", 1) for line in trailers if line)
+        assert (trailer["Roadie-Version"], trailer["Roadie-Digest"]) == (held["version"], held["digest"])
+        assert (trailer["Roadie-Data"], trailer["Roadie-Model-Digest"]) == (named["io.roadie.data.digest"], named[made])
+        assert set(trailer["Roadie-Manifests"].split()) == {each["digest"] for each in index["manifests"]}
+
+    # From the values file back to the next run's champion.
+    [champion] = Path(second["folder"]).glob("artifacts/*/find-champion")
+    told = json.loads((champion / "executor_output.json").read_text())["artifacts"]["champion"]["artifacts"][0]
+    assert told["metadata"]["digest"] == held["digest"]
+    [pulled] = champion.glob("champion/model/1/model.onnx")
+    assert pulled.read_bytes() == model
 
 
 def test_a_worse_model_is_rejected_in_a_green_run(world: World, first: dict[str, Any]) -> None:

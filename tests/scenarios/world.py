@@ -1,5 +1,6 @@
 """The world that Roadie works in: charts in S3, a registry, a GitOps repository, each behind a password."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -86,6 +87,13 @@ class World:
     def stored(self) -> Path:
         """What the registry has of the model on its disk; its blobs are elsewhere, shared by all repositories."""
         return self.registry.storage / "docker/registry/v2/repositories" / self.repository
+
+    def blob(self, digest: str) -> bytes:
+        """What the registry keeps under a digest, once it is proved to be that."""
+        kind, _, letters = digest.partition(":")
+        content = (self.registry.storage / f"docker/registry/v2/blobs/{kind}/{letters[:2]}/{letters}/data").read_bytes()
+        assert hashlib.new(kind, content).hexdigest() == letters
+        return content
 
     @property
     def tip(self) -> str:
