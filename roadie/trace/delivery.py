@@ -187,9 +187,15 @@ def _rolled_back(place: Place, version: str, reason: str, trailers: dict[str, st
     layout = gitops.Layout(file=place.file, key=place.key)
     try:
         done = gitops.rollback(
-            place.repository, place.model, place.environment, bad=version, reason=" ".join(reason.split())[:500],
-            branch=place.branch, layout=layout, trailers=trailers,
-        )  # fmt: skip
+            place.repository,
+            place.model,
+            place.environment,
+            bad=version,
+            reason=" ".join(reason.split())[:500],
+            branch=place.branch,
+            layout=layout,
+            trailers=trailers,
+        )
     except GitOpsError as error:
         return f"it could not be rolled back either: {error}"
     if not done.changed:
