@@ -4,11 +4,13 @@ Under it is kfp_server_api, which is generated from the service's OpenAPI docume
 for /healthz in its constructor (25 s when the token is bad) and waits for ever for an answer.
 """
 
+import html
 import json
 import logging
 import os
 import re
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -232,12 +234,14 @@ class Connection:
 
     def _refusal(self, what: str, status: int, body: str, token: str) -> ServiceError:
         said = _said(body)
-        whole = str(said.get("message") or said.get("error") or "")
+        whole = str(said.get("message") or said.get("error") or "") if said else _page(body)
         message = _CHAIN.split(whole.partition("\n")[0])[-1][:300].rstrip(". ")
         if token:
             message = message.replace(token, "***")
         refused = status in REFUSALS or (said.get("code") == INTERNAL and any(each in whole for each in _NEVER))
         remedy = _REMEDIES.get(status, "look into its logs and try again")
+        if status == HTTPStatus.FORBIDDEN and whole and not said:
+            remedy = "that is not its own answer, so ask who runs the proxy or mesh before it"
         if status in range(300, 400):
             remedy = "a login page seems to stand before it, so give a token that it takes"
         if refused:
@@ -287,6 +291,12 @@ class Connection:
             f"what answered at {self.endpoint} while {what} is not the API of Kubeflow Pipelines: check the endpoint, "
             "often it ends in /pipeline, and that a token is given"
         )
+
+
+def _page(body: str) -> str:
+    """The words of what is no JSON: a proxy's or a mesh's, of a page its title."""
+    title = re.search(r"<title[^>]*>(.*?)</title>", body, re.IGNORECASE | re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", title[1] if title else body)).split())
 
 
 def _said(body: str) -> Mapping[str, Any]:

@@ -199,6 +199,23 @@ def test_trouble_of_the_service_is_no_refusal(pipeline: Pipeline) -> None:
     assert not isinstance(raised.value, RunRefusedError)
 
 
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("RBAC: access denied", "RBAC: access denied"),
+        ("<html><head><title>403\n Forbidden &amp; gone</title></head><body>x</body></html>", "403 Forbidden & gone"),
+        ("<p>Sign in with <b>OIDC</b></p>", "Sign in with OIDC"),
+    ],
+)
+def test_what_stands_before_the_service_is_quoted_and_not_told_as_a_missing_role(
+    pipeline: Pipeline, page: str, words: str
+) -> None:
+    with answering(403, page) as url, pytest.raises(RunError) as raised:
+        Cluster(url).start(pipeline, "x", ARGUMENTS)
+    assert words in str(raised.value)
+    assert str(raised.value).endswith("; that is not its own answer, so ask who runs the proxy or mesh before it")
+
+
 @contextmanager
 def answering(status: int, told: Any) -> Iterator[str]:
     """A service that has the default experiment and answers everything that is sent to it with one answer."""
@@ -215,7 +232,7 @@ def answering(status: int, told: Any) -> Iterator[str]:
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.end_headers()
-            self.wfile.write(json.dumps(told).encode())
+            self.wfile.write(told.encode() if isinstance(told, str) else json.dumps(told).encode())
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
