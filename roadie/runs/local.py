@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -90,6 +91,24 @@ def _new_folder(runs: Path, name: str) -> Path:
 
 def _events(pipeline: Pipeline, arguments: Mapping[str, Any], folder: Path) -> Iterator[dict[str, Any]]:
     """What the worker tells, as it tells it, and at the end its exit code."""
+    # KFP and its steps leave folders where temporary ones are made.
+    with _temporary() as temporary:
+        yield from _told_in(temporary, pipeline, arguments, folder)
+
+
+@contextlib.contextmanager
+def _temporary() -> Iterator[str]:
+    try:
+        made = tempfile.TemporaryDirectory(prefix="roadie-run-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise RunError(f"no temporary folder can be made ({error.strerror}): make room, or set TMPDIR") from error
+    with made as path:
+        yield path
+
+
+def _told_in(
+    temporary: str, pipeline: Pipeline, arguments: Mapping[str, Any], folder: Path
+) -> Iterator[dict[str, Any]]:
     job = {
         "pipeline": str(pipeline.path.resolve()),
         "arguments": dict(arguments),
@@ -104,7 +123,7 @@ def _events(pipeline: Pipeline, arguments: Mapping[str, Any], folder: Path) -> I
             stdout=log,
             stderr=subprocess.STDOUT,
             pass_fds=[writing],
-            env=_environment(os.environ),
+            env={**_environment(os.environ), "TMPDIR": temporary},
             # A group of its own, so that an interrupt here ends the steps, too, and ends them once.
             start_new_session=True,
         )

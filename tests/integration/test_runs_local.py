@@ -128,6 +128,17 @@ def test_a_failing_step_is_named_with_its_own_sentence(refusing: Pipeline, tmp_p
     assert [step.state for step in outcome.steps] == ["succeeded", "failed", "skipped"]
 
 
+def test_a_run_leaves_nothing_where_temporary_files_are(
+    greeting: Pipeline, refusing: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    for pipeline in (greeting, refusing):
+        run_here(pipeline, {}, tmp_path)
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
 def test_a_killed_step_is_told_as_killed(tmp_path: Path) -> None:
     @dsl.pipeline(name="vanishing")
     def pipeline() -> None:
