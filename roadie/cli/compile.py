@@ -30,7 +30,7 @@ import click
     help="Folder to write to.  [default: compiled/ of the checkout]",
 )
 def compile_command(check: bool, image: str, settings: Path | None, output: Path | None) -> None:
-    """Compile every step and pipeline of the checkout one stands in.
+    """Compile every step and pipeline of the checkout in the current folder.
 
     Says of each pipeline how large its run grows on a cluster, as a share of what Argo keeps of one, and in how many
     pods it runs on the longest way; one that grows above 80% is refused.
