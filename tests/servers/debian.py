@@ -48,7 +48,7 @@ def debian(tmp_path_factory: pytest.TempPathFactory) -> str:
         pytest.skip(f"this machine has no Python {version} from Debian to make a base of")
     directory = tmp_path_factory.mktemp("debian") / "base"
     names = sorted(_closure(PACKAGES))
-    write_layout(directory, _archive(names), platform={"os": "linux", "architecture": _architecture()})
+    write_layout(directory, _packed(names), platform={"os": "linux", "architecture": _architecture()})
     return f"oci:{directory}:debian"
 
 
@@ -75,7 +75,7 @@ def _closure(packages: tuple[str, ...]) -> set[str]:
     return found
 
 
-def _archive(packages: list[str]) -> bytes:
+def _packed(packages: list[str]) -> bytes:
     listed = subprocess.run(
         ["dpkg-query", "--listfiles", *packages], capture_output=True, text=True, check=False
     ).stdout

@@ -45,7 +45,7 @@ def test_large_files_get_a_layer_each_and_small_ones_share_one(tmp_path: Path) -
     ]
 
 
-def test_an_archive_tells_nothing_of_the_machine_it_was_made_on(tmp_path: Path) -> None:
+def test_a_layer_tells_nothing_of_the_machine_it_was_made_on(tmp_path: Path) -> None:
     one = write(tmp_path / "one", {"1/model.onnx": b"weights", "labels.txt": b"DE"})
     other = write(tmp_path / "other", {"labels.txt": b"DE", "1/model.onnx": b"weights"})
     (other / "labels.txt").chmod(0o600)
@@ -98,7 +98,7 @@ def test_however_many_files_there_are_the_layers_fit_a_runtime_and_hold_each_fil
 
 
 @given(data=st.data())
-def test_an_archive_can_be_read_again_from_any_offset(
+def test_a_layer_can_be_read_again_from_any_offset(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     sizes = data.draw(st.lists(st.integers(0, 2000), min_size=1, max_size=4))

@@ -149,7 +149,7 @@ def test_what_came_from_elsewhere_is_not_the_lock_s(site: Path, origin: dict[str
 
 
 @pytest.mark.parametrize("info", [{"hashes": {"sha256": "ab"}}, {"hash": "sha256=ab"}])
-def test_an_archive_from_a_folder_is_the_lock_s_when_its_hash_is(site: Path, info: dict[str, object]) -> None:
+def test_a_wheel_from_a_folder_is_the_lock_s_when_its_hash_is(site: Path, info: dict[str, object]) -> None:
     origin = {"url": "file:///wheels/song.whl", "archive_info": info}
     install(site, extra={"song-1.0.dist-info/direct_url.json": json.dumps(origin)})
     assert collect(site, pin("song", "1.0", "ab")).count == 1

@@ -298,7 +298,7 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=
     format=st.sampled_from([tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]),
     size=st.integers(1, 700),
 )
-def test_archives_are_read_as_pythons_tarfile_reads_them(
+def test_tars_are_read_as_pythons_tarfile_reads_them(
     members: list[tuple[str, bytes, bytes]], format: int, size: int
 ) -> None:
     try:
