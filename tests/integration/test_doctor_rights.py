@@ -91,8 +91,8 @@ def test_only_what_is_watched_is_asked_about(api: KubernetesApi) -> None:
 
 def test_without_a_cluster_there_is_nobody_to_ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    (tmp_path / "kubeconfig").write_text("{}")
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(RolloutError, match="there is no cluster to ask"):
         rollout.rights(TARGET)
     test, _ = found(tmp_path)

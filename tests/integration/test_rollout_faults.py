@@ -86,7 +86,8 @@ def test_a_kubeconfig_that_leads_nowhere_is_one_sentence(
 ) -> None:
     (tmp_path / "kubeconfig").write_text(content)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
-    with pytest.raises(RolloutError, match=r"^there is no cluster to ask: run inside one, or set KUBECONFIG$"):
+    said = r"^the file that KUBECONFIG names, .*/kubeconfig, cannot be used \(.*\); name a kubeconfig file$"
+    with pytest.raises(RolloutError, match=said):
         rollout.wait(SERVICE, WANTED, timeout=1)
 
 

@@ -1,5 +1,6 @@
 """The pipeline of a run: the configured one, or that of the commit that the run is about."""
 
+import functools
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,10 @@ Read = Callable[..., gitops.File]
 # A compiled pipeline has some 50 kB and 4,000 events, and no compiler writes an alias. What strangers write may become
 # a hundred times as much in memory.
 _LARGEST, _MOST_EVENTS, _DEEPEST = 2_000_000, 50_000, 100
+
+
+# A repository that is away is asked again at the next look: to wait for it here would hold up all other runs.
+_read_once = functools.partial(gitops.read_file, budget=0.0)
 
 
 def _too_much(content: bytes) -> str:
@@ -42,7 +47,7 @@ class Pipelines:
         read: Reads a file of a repository.
     """
 
-    def __init__(self, folder: Path, read: Read = gitops.read_file) -> None:
+    def __init__(self, folder: Path, read: Read = _read_once) -> None:
         self._folder, self._read = folder, read
 
     def of(self, target: Target, arguments: Mapping[str, Any]) -> tuple[Pipeline, dict[str, Any]]:

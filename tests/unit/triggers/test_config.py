@@ -334,7 +334,7 @@ def test_a_parameter_that_the_pipeline_would_refuse_is_refused_at_the_start(
 
 def test_a_cluster_has_no_stand_in_for_a_registry(here: Path) -> None:
     said = complaint(here, LEAST + "runs: {where: cluster, endpoint: 'https://kfp.example.com'}")
-    assert said.startswith("triggers.yaml: models.jukebox.parameters: image is empty")
+    assert said.startswith("triggers.yaml: models.jukebox.parameters: image and gitops_repo are empty")
 
 
 def test_on_a_cluster_the_steps_image_is_asked_for_and_no_event_chooses_it(here: Path) -> None:
