@@ -1,6 +1,6 @@
 """What a run grows to, held against Workflows that were measured when they had ended on a real cluster.
 
-``recorded/`` holds the pipelines that ran there, as they were compiled then.
+``workflows/`` holds the pipelines that ran there, as they were compiled then.
 """
 
 import json
@@ -14,7 +14,7 @@ from kfp import compiler, dsl
 from roadie.errors import UsageError
 from roadie.runs import budget, within_budget
 
-RECORDED = Path(__file__).parent / "recorded"
+WORKFLOWS = Path(__file__).parent / "workflows"
 
 
 def six_equal_steps(bytes_each: int) -> list[dict[str, Any]]:
@@ -42,8 +42,8 @@ def six_equal_steps(bytes_each: int) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("documents", "measured", "pods"),
     [
-        (json.loads((RECORDED / "training-promoted.json").read_text()), 802_174, 31),
-        (json.loads((RECORDED / "promotion.json").read_text()), 371_195, 10),
+        (json.loads((WORKFLOWS / "training-promoted.json").read_text()), 802_174, 31),
+        (json.loads((WORKFLOWS / "promotion.json").read_text()), 371_195, 10),
         (six_equal_steps(16_640), 1_030_236, 13),
     ],
     ids=["training, promoted", "promotion", "six steps of 17 kB"],
